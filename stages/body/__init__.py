@@ -1,0 +1,1 @@
+"""Ground floor: forward kinematics, linear blend skinning, bone cuboids."""
