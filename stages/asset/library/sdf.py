@@ -1,0 +1,293 @@
+"""Sculpting with signed distances: tubes and ellipsoids, smooth union, and a mirror-symmetric mesh of the result.
+
+Distances are negative inside, in metres, and only as exact as sculpting needs: right at the surface, of the right order
+near it. The smooth union is the quadratic polynomial minimum, whose blend has the finite width `blend`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
+from skimage.measure import marching_cubes
+
+Field = Callable[[np.ndarray], np.ndarray]
+"""Signed distance of points. [m, (N, 3) -> (N,)]"""
+
+_FAR = 1e3
+
+
+@dataclasses.dataclass(frozen=True)
+class Ellipsoid:
+    """An ellipsoid, turned by `rotation` (degrees about its own x, then y, then z: R = Rx Ry Rz)."""
+
+    center: tuple[float, float, float]
+    radii: tuple[float, float, float]
+    rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """A box that holds the shape. [m, (3,), (3,)]"""
+        reach = np.sqrt((euler(self.rotation) ** 2) @ np.square(self.radii))
+        return np.array(self.center) - reach, np.array(self.center) + reach
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance. [m, (N, 3) -> (N,)]"""
+        local = (points - np.array(self.center)) @ euler(self.rotation)
+        return _ellipsoid(local, np.array(self.radii)[None])
+
+
+@dataclasses.dataclass(frozen=True)
+class Tube:
+    """A smooth curve with an elliptic cross-section; with two stations of one radius each it is a round cone.
+
+    Attributes:
+        stations: (x, y, z, width, height) along the curve: half extents across, `width` along `side`.
+        side: Direction of `width`, roughly perpendicular to the curve.
+        steps: Straight pieces per span between stations.
+    """
+
+    stations: tuple[tuple[float, float, float, float, float], ...]
+    side: tuple[float, float, float] = (1.0, 0.0, 0.0)
+    steps: int = 5
+
+    def curve(self, at: np.ndarray) -> np.ndarray:
+        """Points of the centre line; `at` is 0 at the first station, 1 at the second, ... [(N,) -> m, (N, 3)]"""
+        return self._sample(np.asarray(at, float))[:, :3]
+
+    def _sample(self, at: np.ndarray) -> np.ndarray:
+        table = np.array(self.stations, float)
+        knots = np.arange(len(table), dtype=float)
+        if len(table) == 2:
+            return table[0] + at[:, None] * (table[1] - table[0])
+        slopes = np.gradient(table[:, :3], axis=0)  # Catmull-Rom
+        return np.concatenate([CubicHermiteSpline(knots, table[:, :3], slopes)(at), PchipInterpolator(knots, table[:, 3:])(at)], 1)
+
+    def _dense(self) -> np.ndarray:
+        spans = len(self.stations) - 1
+        return self._sample(np.linspace(0, spans, 1 + spans * (1 if spans == 1 else self.steps)))
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """A box that holds the shape. [m, (3,), (3,)]"""
+        dense = self._dense()
+        reach = dense[:, 3:].max(1)[:, None]
+        return (dense[:, :3] - reach).min(0), (dense[:, :3] + reach).max(0)
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance. [m, (N, 3) -> (N,)]"""
+        dense = self._dense()
+        center, radii = dense[:, :3], dense[:, 3:]
+        tangent = np.gradient(center, axis=0)
+        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+        up = np.cross(tangent, np.array(self.side, float))
+        up /= np.linalg.norm(up, axis=1, keepdims=True)
+        across = np.cross(up, tangent)
+        best = np.full(len(points), _FAR)
+        for i in range(len(dense) - 1):
+            step = center[i + 1] - center[i]
+            offset = points - center[i]
+            t = np.clip(offset @ step / (step @ step), 0, 1)
+            offset -= t[:, None] * step
+            along = step / np.linalg.norm(step)
+            # Frames and radii are interpolated, so that neighbouring pieces meet without a ridge.
+            x = offset @ across[i] + t * (offset @ (across[i + 1] - across[i]))
+            y = offset @ up[i] + t * (offset @ (up[i + 1] - up[i]))
+            r = radii[i] + t[:, None] * (radii[i + 1] - radii[i])
+            local = np.stack([x, y, offset @ along], 1)
+            best = np.minimum(best, _ellipsoid(local, np.stack([r[:, 0], r[:, 1], r.min(1)], 1)))
+        return best
+
+
+Shape = Ellipsoid | Tube
+
+
+def ball(center: Sequence[float], radius: float) -> Ellipsoid:
+    """A sphere."""
+    return Ellipsoid(tuple(center), (radius,) * 3)
+
+
+def cone(start: Sequence[float], end: Sequence[float], r_start: float, r_end: float) -> Tube:
+    """A round cone from `start` to `end`."""
+    return Tube(((*start, r_start, r_start), (*end, r_end, r_end)), side=_perpendicular(np.subtract(end, start)))
+
+
+def _perpendicular(direction: np.ndarray) -> tuple[float, float, float]:
+    return (1.0, 0.0, 0.0) if abs(direction[0]) < 0.7 * np.linalg.norm(direction) else (0.0, 0.0, 1.0)
+
+
+def euler(degrees: Sequence[float]) -> np.ndarray:
+    """R = Rx Ry Rz. [deg, (3,) -> (3, 3)]"""
+    turn = np.eye(3)
+    for axis, angle in enumerate(np.radians(degrees)):
+        i, j = (axis + 1) % 3, (axis + 2) % 3
+        single = np.eye(3)
+        single[i, i] = single[j, j] = np.cos(angle)
+        single[j, i] = np.sin(angle)
+        single[i, j] = -single[j, i]
+        turn = turn @ single
+    return turn
+
+
+def _ellipsoid(local: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Distance to an axis-aligned ellipsoid: exact for a sphere, first order near any surface. [(N, 3), (N, 3) -> (N,)]"""
+    scaled = local / radii
+    k0 = np.sqrt(np.einsum("ni,ni->n", scaled, scaled))
+    scaled /= radii
+    k1 = np.sqrt(np.einsum("ni,ni->n", scaled, scaled))
+    return np.where(k0 > 1e-6, k0 * (k0 - 1) / np.maximum(k1, 1e-12), -radii.min(-1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """One lump of clay.
+
+    Attributes:
+        shape: Where it is.
+        color: sRGB "#rrggbb"; "" takes the colour of whatever it joins.
+        blend: Width over which it melts into what came before. [m]
+        mirror: Whether it has a twin at -x.
+        carve: Whether it is cut away instead of added.
+    """
+
+    shape: Shape
+    color: str = ""
+    blend: float = 0.0
+    mirror: bool = False
+    carve: bool = False
+
+    def distance(self, points: np.ndarray, margin: float = _FAR) -> np.ndarray:
+        """Signed distance to the part and its twin; beyond `margin` of its box only known to be large. [m, (N, 3) -> (N,)]"""
+        lower, upper = self.shape.bounds()
+        out = np.full(len(points), _FAR)
+        for flip in (1.0, -1.0) if self.mirror else (1.0,):
+            moved = points * (flip, 1.0, 1.0)
+            near = ((moved > lower - margin) & (moved < upper + margin)).all(1)
+            out[near] = np.minimum(out[near], self.shape.distance(moved[near]))
+        return out
+
+
+def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
+    """The smaller of two distances, rounded where they differ by less than `blend`."""
+    if blend <= 0:
+        return np.minimum(a, b)
+    overlap = np.maximum(blend - np.abs(a - b), 0)
+    return np.minimum(a, b) - overlap * overlap / (4 * blend)
+
+
+def union(parts: Sequence[Part], *, margin: float = _FAR) -> Field:
+    """The parts melted together in their order, standing on y = 0 (what is below is cut off flat)."""
+
+    def field(points: np.ndarray) -> np.ndarray:
+        total = np.full(len(points), _FAR)
+        for part in parts:
+            reach = margin + part.blend
+            if part.carve:
+                total = -smooth_min(-total, part.distance(points, reach), part.blend)
+            else:
+                total = smooth_min(total, part.distance(points, reach), part.blend)
+        return np.maximum(total, -points[:, 1])
+
+    return field
+
+
+def bounds(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
+    """A box that holds all parts and their twins. [m, (3,), (3,)]"""
+    boxes = [part.shape.bounds() for part in parts if not part.carve]
+    lower, upper = np.min([b[0] for b in boxes], 0), np.max([b[1] for b in boxes], 0)
+    upper[0] = max(upper[0], -lower[0])
+    lower[0] = -upper[0]
+    return lower, upper
+
+
+@dataclasses.dataclass(frozen=True)
+class Lens:
+    """A ball in which the grid is finer: by `power` at the centre, fading to 1 at `radius`.
+
+    Off the mid-plane the ball must not reach x = 0; it is for the half x > 0 and holds for its twin.
+    """
+
+    center: tuple[float, float, float]
+    radius: float
+    power: float
+
+    def shrink(self, grid: np.ndarray) -> np.ndarray:
+        """Grid space to the animal's space. [m, (N, 3) -> (N, 3)]"""
+        offset = grid - np.array(self.center)
+        r = np.minimum(np.linalg.norm(offset, axis=1) / self.radius, 1)
+        scale = 1 / self.power + (1 - 1 / self.power) * r * r * (3 - 2 * r)
+        return np.array(self.center) + offset * scale[:, None]
+
+
+def mesh(parts: Sequence[Part], cell: float, lenses: Sequence[Lens] = (), *, relax: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mesh the union of `parts` with triangles of about `cell`: watertight and exactly mirror-symmetric in x.
+
+    Only the half x >= 0 is meshed, on a grid with a layer of samples on x = 0, and its twin is welded on. Vertices are
+    then spread evenly along the surface and pulled back onto it.
+
+    Returns:
+        vertices [m, (V, 3)], faces [(T, 3)], twins: index of each vertex's mirror image [(V,)].
+    """
+    field = union(parts, margin=4 * cell)
+    lower, upper = bounds(parts)
+    lower, upper = np.array([0, -2 * cell, lower[2] - 2 * cell]), upper + 2 * cell
+    counts = np.ceil((upper - lower) / cell).astype(int) + 1
+    axes = [low + cell * np.arange(n) for low, n in zip(lower, counts, strict=True)]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    values = field(_shrink(grid, lenses)).reshape(counts)
+    values[values == 0] = 1e-9
+    points, faces, _, _ = marching_cubes(values, 0.0, spacing=(cell,) * 3, gradient_direction="descent")
+    seam = points[:, 0] == 0
+    points = _shrink(points.astype(float) + lower, lenses)
+    points[seam, 0] = 0
+    vertices, faces, twins = _join_halves(points, faces.astype(np.int64), seam)
+    return _relax(vertices, faces, twins, field, cell, relax), faces, twins
+
+
+def _shrink(grid: np.ndarray, lenses: Sequence[Lens]) -> np.ndarray:
+    for lens in lenses:
+        grid = lens.shrink(grid)
+    return grid
+
+
+def _join_halves(points: np.ndarray, faces: np.ndarray, seam: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    count, others = len(points), np.flatnonzero(~seam)
+    twins = np.arange(count)
+    twins[others] = count + np.arange(len(others))
+    vertices = np.concatenate([points, points[others] * (-1, 1, 1)])
+    faces = np.concatenate([faces, twins[faces][:, ::-1]])
+    return vertices, faces, np.concatenate([twins, others])
+
+
+def gradient(field: Field, points: np.ndarray, step: float) -> np.ndarray:
+    """Central differences of a field. [(N, 3) -> (N, 3)]"""
+    moves = step * np.eye(3)
+    return np.stack([field(points + move) - field(points - move) for move in moves], 1) / (2 * step)
+
+
+def _relax(vertices: np.ndarray, faces: np.ndarray, twins: np.ndarray, field: Field, cell: float, rounds: int) -> np.ndarray:
+    edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1), axis=0)
+    degree = np.bincount(edges.ravel(), minlength=len(vertices))[:, None]
+    half = twins >= np.arange(len(vertices))  # the half x >= 0 and the seam; the rest follows by symmetry
+    for _ in range(rounds):
+        sums = np.zeros_like(vertices)
+        for axis in range(3):
+            for a, b in ((0, 1), (1, 0)):
+                sums[:, axis] += np.bincount(edges[:, a], vertices[edges[:, b], axis], len(vertices))
+        move = 0.6 * (sums / degree - vertices)[half]
+        here = vertices[half]
+        slope = gradient(field, here, 0.05 * cell)
+        length = np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 0.2)
+        normal = slope / length
+        here = here + move - (move * normal).sum(1, keepdims=True) * normal
+        here -= np.clip(field(here)[:, None] / length, -0.4 * cell, 0.4 * cell) * normal
+        vertices = _reflect(here, half, twins)
+    return vertices
+
+
+def _reflect(points: np.ndarray, half: np.ndarray, twins: np.ndarray) -> np.ndarray:
+    vertices = np.zeros((len(twins), 3))
+    vertices[half] = points
+    vertices[twins == np.arange(len(twins)), 0] = 0
+    vertices[twins[half]] = np.where((twins[half] == np.flatnonzero(half))[:, None], vertices[half], vertices[half] * (-1, 1, 1))
+    return vertices
