@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 _WORDS = {
     "tiger": ("tiger", "tigress"),
+    "horse": ("horse", "pony", "stallion", "mare", "foal"),
 }
 """Slug -> the words by which a prompt may call it (a plural "s" is allowed); the module is the slug without hyphens."""
 

@@ -34,8 +34,9 @@ def skeleton(points: Mapping[str, Sequence[Point]]) -> list[Joint]:
 
 
 def _numbered(chain: str, count: int) -> tuple[str, ...]:
-    names = tuple(f"{chain}_{i + 1}" for i in range(count))
-    return names if chain == "tail" else (*names[:-1], "head")
+    if chain == "neck":
+        return ("neck", "head") if count == 2 else (*_numbered("neck_", count - 1), "head")
+    return tuple(f"{chain.rstrip('_')}_{i + 1}" for i in range(count))
 
 
 def _chain(names: Sequence[str], places: Sequence[Point], parent: str) -> list[Joint]:

@@ -181,11 +181,8 @@ def union(parts: Sequence[Part], *, margin: float = _FAR) -> Field:
     def field(points: np.ndarray) -> np.ndarray:
         total = np.full(len(points), _FAR)
         for part in parts:
-            reach = margin + part.blend
-            if part.carve:
-                total = -smooth_min(-total, part.distance(points, reach), part.blend)
-            else:
-                total = smooth_min(total, part.distance(points, reach), part.blend)
+            sign = -1 if part.carve else 1
+            total = sign * smooth_min(sign * total, part.distance(points, margin + part.blend), part.blend)
         return np.maximum(total, -points[:, 1])
 
     return field

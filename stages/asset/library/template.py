@@ -110,6 +110,16 @@ def ramp(value: np.ndarray, low: float, high: float) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
+def bands(phase: np.ndarray, width: np.ndarray | float, soft: float = 0.09) -> np.ndarray:
+    """Stripes around the whole numbers of `phase`: 1 on `width` of each period, edges `soft` of a period to either side."""
+    return ramp(np.abs(phase - np.round(phase)), 0.5 * width + soft, 0.5 * width - soft)
+
+
+def spot(color: str, shape: sdf.Shape, soft: float) -> Paint:
+    """A spot of colour on what lies inside `shape`, with an edge of `soft` metres."""
+    return Paint(color, lambda surface: surface.near(shape, soft))
+
+
 def model(animal: Animal, *, cell: float | None = None) -> Sculpture:
     """Sculpt an animal; `cell` [m] overrides the length of its edges."""
     vertices, faces, twins = sdf.mesh(animal.parts, cell or animal.cell, animal.lenses)

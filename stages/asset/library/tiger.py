@@ -6,7 +6,7 @@ import numpy as np
 
 from . import quadruped
 from .sdf import Ellipsoid, Lens, Part, Tube, ball, cone
-from .template import Animal, Paint, Surface, ramp
+from .template import Animal, Paint, Surface, bands, ramp, spot
 
 ORANGE, WHITE, BLACK, PINK, AMBER = "#e08a2c", "#f6eddc", "#1c1512", "#c9766c", "#e8b020"
 
@@ -97,18 +97,12 @@ def _joints() -> list:
     )
 
 
-def _bands(phase: np.ndarray, width: np.ndarray | float) -> np.ndarray:
-    """Stripes around whole numbers of `phase`, covering `width` of each period."""
-    away = np.abs(phase - np.round(phase))
-    return ramp(away, 0.5 * width + 0.09, 0.5 * width - 0.09)
-
-
 def _flank(s: Surface) -> np.ndarray:
     x, y, z = s.points.T
     lean = 0.18 * np.sin(9 * z) * (y - 0.7)
     phase = (z + lean) / 0.098 + 0.55 * s.noise(0.22, 3)
     width = 0.40 * ramp(y, 0.50, 0.74) * (0.75 + 0.5 * s.noise(0.15, 8))
-    return _bands(phase, width) * ramp(z, 0.66, 0.56) * ramp(z, -0.68, -0.60) * ramp(y, 0.50, 0.60) * ramp(s.normals[:, 1], -0.7, -0.3)
+    return bands(phase, width) * ramp(z, 0.66, 0.56) * ramp(z, -0.68, -0.60) * ramp(y, 0.50, 0.60) * ramp(s.normals[:, 1], -0.7, -0.3)
 
 
 def _limbs(s: Surface) -> np.ndarray:
@@ -116,7 +110,7 @@ def _limbs(s: Surface) -> np.ndarray:
     phase = (y + 0.25 * np.abs(z + 0.1)) / 0.085 + 0.4 * s.noise(0.12, 5)
     fore = 0.25 * ramp(z, 0.1, 0.2) * ramp(x, 0.11, 0.14)
     width = np.where(z > 0, fore, 0.40 * ramp(x, 0.08, 0.11))
-    return _bands(phase, width) * ramp(y, 0.62, 0.52) * ramp(y, 0.09, 0.14) * ramp(np.abs(z + 0.1), 0.2, 0.24)
+    return bands(phase, width) * ramp(y, 0.62, 0.52) * ramp(y, 0.09, 0.14) * ramp(np.abs(z + 0.1), 0.2, 0.24)
 
 
 def _tail_phase(s: Surface) -> np.ndarray:
@@ -129,13 +123,13 @@ def _tail_phase(s: Surface) -> np.ndarray:
 def _tail_rings(s: Surface) -> np.ndarray:
     at = _tail_phase(s)
     on = ramp(TAIL.distance(s.points), 0.02, 0.005) * ramp(at, 0.35, 0.5)
-    return on * np.maximum(_bands(at * 2.1, 0.42), ramp(at, 4.5, 4.6))
+    return on * np.maximum(bands(at * 2.1, 0.42), ramp(at, 4.5, 4.6))
 
 
 def _face(s: Surface) -> np.ndarray:
     x, y, z = s.points.T
-    crown = _bands((z - 0.6 * x) / 0.055, 0.36) * ramp(y, 1.035, 1.06) * ramp(x, 0.012, 0.03) * ramp(z, 0.62, 0.68) * ramp(z, 0.95, 0.93)
-    cheek = _bands((z + 0.5 * y) / 0.06 + 0.3, 0.36) * ramp(x, 0.09, 0.11) * ramp(y, 0.86, 0.88) * ramp(y, 1.02, 1.0) * ramp(z, 0.68, 0.70)
+    crown = bands((z - 0.6 * x) / 0.055, 0.36) * ramp(y, 1.035, 1.06) * ramp(x, 0.012, 0.03) * ramp(z, 0.62, 0.68) * ramp(z, 0.95, 0.93)
+    cheek = bands((z + 0.5 * y) / 0.06 + 0.3, 0.36) * ramp(x, 0.09, 0.11) * ramp(y, 0.86, 0.88) * ramp(y, 1.02, 1.0) * ramp(z, 0.68, 0.70)
     return np.maximum(crown, cheek)
 
 
@@ -151,16 +145,16 @@ def _paints() -> list[Paint]:
     eye = ball((0.057, 1.012, 0.934), 0.021)
     return [
         Paint(WHITE, _belly),
-        Paint(WHITE, lambda s: s.near(Ellipsoid((0.055, 1.045, 0.925), (0.026, 0.018, 0.03)), 0.012)),
+        spot(WHITE, Ellipsoid((0.055, 1.045, 0.925), (0.026, 0.018, 0.03)), 0.012),
         Paint(BLACK, _flank),
         Paint(BLACK, _limbs),
         Paint(BLACK, _tail_rings),
         Paint(BLACK, _face),
         Paint(BLACK, lambda s: s.near(Ellipsoid((0.088, 1.11, 0.775), (0.06, 0.06, 0.028), (-15, 15, -30)), 0.01) * ramp(s.normals[:, 2], 0.0, -0.3)),
-        Paint(WHITE, lambda s: s.near(Ellipsoid((0.087, 1.11, 0.828), (0.026, 0.036, 0.026), (-15, 15, -30)), 0.01)),
-        Paint(BLACK, lambda s: s.near(ball((0.057, 1.012, 0.934), 0.027), 0.008)),
+        spot(WHITE, Ellipsoid((0.087, 1.11, 0.828), (0.026, 0.036, 0.026), (-15, 15, -30)), 0.01),
+        spot(BLACK, ball((0.057, 1.012, 0.934), 0.027), 0.008),
         Paint(AMBER, lambda s: s.near(eye, 0.006) * ramp(s.points[:, 2], 0.938, 0.944)),
-        Paint(BLACK, lambda s: s.near(ball((0.060, 1.013, 0.957), 0.011), 0.006)),
-        Paint(PINK, lambda s: s.near(Ellipsoid((0, 0.983, 1.035), (0.026, 0.016, 0.02)), 0.006)),
-        Paint(BLACK, lambda s: s.near(Ellipsoid((0, 0.922, 1.0), (0.05, 0.009, 0.06)), 0.008)),
+        spot(BLACK, ball((0.060, 1.013, 0.957), 0.011), 0.006),
+        spot(PINK, Ellipsoid((0, 0.983, 1.035), (0.026, 0.016, 0.02)), 0.006),
+        spot(BLACK, Ellipsoid((0, 0.922, 1.0), (0.05, 0.009, 0.06)), 0.008),
     ]
