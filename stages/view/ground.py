@@ -32,11 +32,8 @@ class Ground:
 def checkerboard(camera: Camera, ground: Ground) -> torch.Tensor:
     """The background layer. [(F, H, W, 3), 0..1]"""
     s = ground.supersample
-    rays, origin = camera.rays(s), camera.position[:, None, None]
-    light, dark, sky = (rays.new_tensor(c) for c in (ground.light, ground.dark, ground.sky))
-    hits = (rays[..., 1] < -1e-6) & (origin[..., 1] > 0)
-    depth = torch.where(hits, -origin[..., 1] / rays[..., 1].clamp(max=-1e-6), torch.zeros_like(rays[..., 1]))
-    points = origin + depth[..., None] * rays
+    points, depth, hits = cast(camera, s)
+    light, dark, sky = (points.new_tensor(c) for c in (ground.light, ground.dark, ground.sky))
     squares = torch.floor(points[..., 0] / ground.cell) + torch.floor(points[..., 2] / ground.cell)
     color = torch.where((torch.remainder(squares, 2) < 0.5)[..., None], light, dark)
     fade = (depth / ground.horizon).clamp(0, 1)[..., None]
@@ -44,6 +41,19 @@ def checkerboard(camera: Camera, ground: Ground) -> torch.Tensor:
     color = torch.where(hits[..., None], color, sky)
     f, h, w = camera.frames, camera.height, camera.width
     return color.reshape(f, h, s, w, s, 3).mean((2, 4))
+
+
+def cast(camera: Camera, supersample: int = 1) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Where the pixels' rays meet y = 0.
+
+    Returns:
+        Points [m, (F, H s, W s, 3)], depth along the optical axis [m, (F, H s, W s)] (0 where a ray misses) and
+        whether the ray hits. [(F, H s, W s)]
+    """
+    rays, origin = camera.rays(supersample), camera.position[:, None, None]
+    hits = (rays[..., 1] < -1e-6) & (origin[..., 1] > 0)
+    depth = torch.where(hits, -origin[..., 1] / rays[..., 1].clamp(max=-1e-6), torch.zeros_like(rays[..., 1]))
+    return origin + depth[..., None] * rays, depth, hits
 
 
 def composite(rgb: torch.Tensor, alpha: torch.Tensor, background: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,1 @@
+"""Render: video and contact sheet of any motion artifact."""
