@@ -161,9 +161,10 @@ class _Film:
     def _boxes(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Lowest and highest corner of the deformed asset in every frame. [m, (F, 3)]"""
         lows, highs = [], []
+        step = max(1, len(self.vertices) // 2000)
         for start in range(0, len(self.pose.rotations), 16):
             part = kinematics.Pose(*(x[start : start + 16] for x in (self.pose.rotations, self.pose.translations, self.pose.joints)))
-            points = skinning.skin_points(self.vertices[::5], self.weights[::5], part)
+            points = skinning.skin_points(self.vertices[::step], self.weights[::step], part)
             lows.append(points.min(1).values)
             highs.append(points.max(1).values)
         return torch.cat(lows), torch.cat(highs)
