@@ -1,0 +1,69 @@
+"""One rasterizer interface for both backends (DESIGN.md, contract 7)."""
+
+from __future__ import annotations
+
+import torch
+
+from schemas.errors import InputError
+
+from .camera import Camera
+
+BACKENDS = ("auto", "cpu", "cuda")
+
+
+def render(
+    means: torch.Tensor,
+    covariances: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    *,
+    backend: str = "auto",
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Blend Gaussian kernels front to back, METHOD equation (1); differentiable in the first four arguments.
+
+    Kernels with a value that is not finite, behind the camera, or fainter than 1/255 are skipped.
+
+    Parameters:
+        means: Centres in the world. [m, (F, N, 3)]
+        covariances: Only the symmetric part counts. [m^2, (F, N, 3, 3)]
+        opacities: Shared by the frames, or one set each. [0..1, (N,) or (F, N)]
+        colors: [0..1, (N, 3) or (F, N, 3)]
+        camera: One camera per frame.
+        backend: "cpu" (numba), "cuda" (gsplat), or "auto": by the device of `means`.
+
+    Returns:
+        Premultiplied colour (F, H, W, 3) and alpha (F, H, W, 1), on the device and of the dtype of `means`.
+
+    Raises:
+        InputError: The image has no pixels, or the backend is unknown.
+        MissingError: "cuda" without a CUDA device or without gsplat.
+        ValueError: Shapes that do not fit together (a bug of the caller).
+    """
+    _check_shapes(means, covariances, opacities, colors, camera)
+    if camera.width < 1 or camera.height < 1:
+        raise InputError(f"image size {camera.width} x {camera.height}: has no pixels;", "width and height must be at least 1.")
+    if backend not in BACKENDS:
+        raise InputError(f"backend {backend}: not one of {', '.join(BACKENDS)}.")
+    if backend == "cuda" or (backend == "auto" and means.is_cuda):
+        from .cuda import rasterize
+    else:
+        from .cpu import rasterize
+    rgba = rasterize(means, covariances, opacities, colors, camera).to(means.device, means.dtype)
+    return rgba[..., :3], rgba[..., 3:]
+
+
+def _check_shapes(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> None:
+    if means.ndim != 3 or means.shape[2] != 3:
+        raise ValueError(f"means have shape {tuple(means.shape)}, (F, N, 3) is needed")
+    frames, count = means.shape[:2]
+    allowed = {
+        "covariances": (covariances, [(frames, count, 3, 3)]),
+        "opacities": (opacities, [(count,), (frames, count)]),
+        "colors": (colors, [(count, 3), (frames, count, 3)]),
+        "camera.view": (camera.view, [(frames, 4, 4)]),
+        "camera.intrinsics": (camera.intrinsics, [(frames, 3, 3)]),
+    }
+    for name, (tensor, shapes) in allowed.items():
+        if tuple(tensor.shape) not in shapes:
+            raise ValueError(f"{name} have shape {tuple(tensor.shape)}, {' or '.join(map(str, shapes))} is needed for means of {tuple(means.shape)}")
