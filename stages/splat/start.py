@@ -1,0 +1,88 @@
+"""The start: flat Gaussians spread evenly over the surface.
+
+Against the paper's start at mesh vertices this begins 6 dB higher and stays ahead (docs/splat.md).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+
+from schemas.asset import Asset
+from schemas.errors import InputError
+
+OVERSAMPLE = 5
+RADIUS = 0.71  # of sqrt(area per kernel): thinning to this distance leaves the wanted number within a few percent
+SPREAD, THICKNESS, OPACITY = 0.5, 0.1, 0.95
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Kernels on the surface.
+
+    Attributes:
+        faces: Triangle of each kernel. [(N,)]
+        barycentric: Place in the triangle. [(N, 3)]
+        means: [m, (N, 3)]
+        normals: Unit face normals. [(N, 3)]
+        spacing: Mean distance to the four nearest kernels. [m, (N,)]
+    """
+
+    faces: np.ndarray
+    barycentric: np.ndarray
+    means: np.ndarray
+    normals: np.ndarray
+    spacing: np.ndarray
+
+
+def sample(asset: Asset, count: int, rng: np.random.Generator) -> Start:
+    """Even (Poisson-like) samples: five times too many by area, thinned greedily in random order.
+
+    Raises:
+        InputError: The mesh has no area.
+    """
+    corners = asset.vertices[asset.faces].astype(np.float64)  # [T, 3, 3]
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    doubled = np.linalg.norm(cross, axis=1)
+    area = 0.5 * doubled.sum()
+    if not area > 0:
+        raise InputError(f"{asset.name}: the mesh has no area, its {len(asset.faces)} triangles are degenerate.")
+    faces = rng.choice(len(doubled), size=OVERSAMPLE * count, p=doubled / doubled.sum())
+    barycentric = _uniform_barycentric(rng, len(faces))
+    points = np.einsum("mk,mkc->mc", barycentric, corners[faces])
+    keep = _thin(points, RADIUS * math.sqrt(area / count))
+    faces, barycentric, points = faces[keep], barycentric[keep], points[keep]
+    neighbours = min(5, len(points))
+    distance = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), neighbours)
+    spacing = distance[:, 1:].mean(1) if neighbours > 1 else np.full(len(points), math.sqrt(area))
+    normals = cross[faces] / np.maximum(doubled[faces], 1e-30)[:, None]
+    return Start(faces, barycentric, points, normals, np.maximum(spacing, 1e-9))
+
+
+def frames(normals: np.ndarray) -> torch.Tensor:
+    """Rotation matrices whose third column is the normal. [(N, 3) -> (N, 3, 3)]"""
+    n = torch.as_tensor(normals)
+    helper = torch.zeros_like(n)
+    helper[torch.arange(len(n)), n.abs().argmin(1)] = 1  # the axis least along the normal
+    first = torch.nn.functional.normalize(torch.linalg.cross(helper, n), dim=1)
+    return torch.stack([first, torch.linalg.cross(n, first), n], -1)
+
+
+def _uniform_barycentric(rng: np.random.Generator, count: int) -> np.ndarray:
+    root, share = np.sqrt(rng.uniform(size=count)), rng.uniform(size=count)
+    return np.stack([1 - root, root * (1 - share), root * share], 1)
+
+
+def _thin(points: np.ndarray, radius: float) -> np.ndarray:
+    """Indices of a subset in which no two points are closer than `radius`: first come, first kept."""
+    pairs = cKDTree(points).query_pairs(radius, output_type="ndarray")
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    alive = np.ones(len(points), bool)
+    for first, second in pairs[order].tolist():  # first < second: the earlier sample wins
+        if alive[first]:
+            alive[second] = False
+    return np.flatnonzero(alive)
