@@ -12,6 +12,11 @@ if TYPE_CHECKING:
 _WORDS = {
     "tiger": ("tiger", "tigress"),
     "horse": ("horse", "pony", "stallion", "mare", "foal"),
+    "elephant": ("elephant",),
+    "dog": ("dog", "puppy", "hound", "beagle"),
+    "ostrich": ("ostrich", "ostriche"),
+    "human": ("human", "person", "man", "woman", "boy", "girl", "people", "men", "women"),
+    "t-rex": ("t rex", "trex", "tyrannosaurus rex", "tyrannosaurus", "dinosaur"),
 }
 """Slug -> the words by which a prompt may call it (a plural "s" is allowed); the module is the slug without hyphens."""
 

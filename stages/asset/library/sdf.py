@@ -1,4 +1,4 @@
-"""Sculpting with signed distances: tubes and ellipsoids, smooth union, and a mirror-symmetric mesh of the result.
+"""Sculpting with signed distances: tubes, ellipsoids and discs, smooth union, and a mirror-symmetric mesh of the result.
 
 Distances are negative inside, in metres, and only as exact as sculpting needs: right at the surface, of the right order
 near it. The smooth union is the quadratic polynomial minimum, whose blend has the finite width `blend`.
@@ -99,7 +99,27 @@ class Tube:
         return best
 
 
-Shape = Ellipsoid | Tube
+@dataclasses.dataclass(frozen=True)
+class Disc:
+    """An elliptic plate with a round rim, for ears: `radii` along its own y and z, `thickness` (half) along x."""
+
+    center: tuple[float, float, float]
+    radii: tuple[float, float]
+    thickness: float
+    rotation: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+    def bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """A box that holds the shape. [m, (3,), (3,)]"""
+        return Ellipsoid(self.center, (2 * self.thickness, *self.radii), self.rotation).bounds()
+
+    def distance(self, points: np.ndarray) -> np.ndarray:
+        """Signed distance. [m, (N, 3) -> (N,)]"""
+        local = (points - np.array(self.center)) @ euler(self.rotation)
+        flat = _ellipsoid(local[:, 1:], np.array(self.radii)[None] - self.thickness)
+        return np.hypot(np.maximum(flat, 0), local[:, 0]) - self.thickness
+
+
+Shape = Ellipsoid | Tube | Disc
 
 
 def ball(center: Sequence[float], radius: float) -> Ellipsoid:
@@ -130,7 +150,7 @@ def euler(degrees: Sequence[float]) -> np.ndarray:
 
 
 def _ellipsoid(local: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Distance to an axis-aligned ellipsoid: exact for a sphere, first order near any surface. [(N, 3), (N, 3) -> (N,)]"""
+    """Distance to an axis-aligned ellipsoid: exact for a sphere, first order near any surface. [(N, D), (N, D) -> (N,)]"""
     scaled = local / radii
     k0 = np.sqrt(np.einsum("ni,ni->n", scaled, scaled))
     scaled /= radii

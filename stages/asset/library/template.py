@@ -36,8 +36,8 @@ class Surface:
     normals: np.ndarray
 
     def near(self, shape: sdf.Shape, soft: float) -> np.ndarray:
-        """1 inside `shape`, falling to 0 over `soft` metres across its surface. [(V,)]"""
-        return ramp(-shape.distance(self.points), -0.5 * soft, 0.5 * soft)
+        """1 in and on `shape`, falling to 0 at `soft` metres from it. [(V,)]"""
+        return ramp(shape.distance(self.points), soft, 0.1 * soft)
 
     def noise(self, scale: float, seed: int) -> np.ndarray:
         """Smooth irregularity in about [-1, 1] with features of `scale` metres. [(V,)]"""
@@ -116,7 +116,7 @@ def bands(phase: np.ndarray, width: np.ndarray | float, soft: float = 0.09) -> n
 
 
 def spot(color: str, shape: sdf.Shape, soft: float) -> Paint:
-    """A spot of colour on what lies inside `shape`, with an edge of `soft` metres."""
+    """A spot of colour on what lies in `shape`, with an edge of `soft` metres."""
     return Paint(color, lambda surface: surface.near(shape, soft))
 
 

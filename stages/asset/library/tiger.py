@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import quadruped
-from .sdf import Ellipsoid, Lens, Part, Tube, ball, cone
+from .sdf import Disc, Ellipsoid, Lens, Part, Tube, ball, cone
 from .template import Animal, Paint, Surface, bands, ramp, spot
 
 ORANGE, WHITE, BLACK, PINK, AMBER = "#e08a2c", "#f6eddc", "#1c1512", "#c9766c", "#e8b020"
@@ -24,10 +24,10 @@ TAIL = Tube(
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0253, LENSES, color_blend=0.012)
+    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0266, LENSES, color_blend=0.012)
 
 
-LENSES = (Lens((0, 0.99, 0.88), 0.42, 2.1),)
+LENSES = (Lens((0, 0.99, 0.88), 0.40, 2.2), Lens((0, 1.0, 0.94), 0.16, 1.5))
 
 
 def _trunk() -> list[Part]:
@@ -78,9 +78,9 @@ def _head() -> list[Part]:
         Part(Tube(((0, 0.905, 0.88, 0.060, 0.035), (0, 0.900, 0.975, 0.040, 0.030)), steps=1), WHITE, 0.02),  # jaw
         Part(Ellipsoid((0, 0.981, 1.026), (0.030, 0.020, 0.018)), WHITE, 0.012),
         Part(Ellipsoid((0.056, 1.03, 0.918), (0.030, 0.018, 0.030), (0, 0, 10)), ORANGE, 0.02, True),  # brow
-        Part(ball((0.057, 1.012, 0.934), 0.021), AMBER, 0.0, True),
-        Part(Ellipsoid((0.083, 1.10, 0.80), (0.042, 0.052, 0.022), (-15, 15, -30)), ORANGE, 0.02, True),
-        Part(Ellipsoid((0.087, 1.105, 0.822), (0.026, 0.034, 0.014), (-15, 15, -30)), "", 0.01, True, carve=True),
+        Part(ball((0.057, 1.012, 0.931), 0.026), AMBER, 0.0, True),
+        Part(Disc((0.085, 1.092, 0.795), (0.052, 0.052), 0.015, (-10, -70, 0)), ORANGE, 0.02, True),
+        Part(Disc((0.091, 1.097, 0.811), (0.034, 0.034), 0.011, (-10, -70, 0)), "", 0.01, True, carve=True),
     ]
 
 
@@ -142,19 +142,18 @@ def _belly(s: Surface) -> np.ndarray:
 
 
 def _paints() -> list[Paint]:
-    eye = ball((0.057, 1.012, 0.934), 0.021)
     return [
         Paint(WHITE, _belly),
-        spot(WHITE, Ellipsoid((0.055, 1.045, 0.925), (0.026, 0.018, 0.03)), 0.012),
+        spot(WHITE, Ellipsoid((0.055, 1.048, 0.925), (0.022, 0.010, 0.03)), 0.012),
         Paint(BLACK, _flank),
         Paint(BLACK, _limbs),
         Paint(BLACK, _tail_rings),
         Paint(BLACK, _face),
-        Paint(BLACK, lambda s: s.near(Ellipsoid((0.088, 1.11, 0.775), (0.06, 0.06, 0.028), (-15, 15, -30)), 0.01) * ramp(s.normals[:, 2], 0.0, -0.3)),
-        spot(WHITE, Ellipsoid((0.087, 1.11, 0.828), (0.026, 0.036, 0.026), (-15, 15, -30)), 0.01),
-        spot(BLACK, ball((0.057, 1.012, 0.934), 0.027), 0.008),
-        Paint(AMBER, lambda s: s.near(eye, 0.006) * ramp(s.points[:, 2], 0.938, 0.944)),
-        spot(BLACK, ball((0.060, 1.013, 0.957), 0.011), 0.006),
-        spot(PINK, Ellipsoid((0, 0.983, 1.035), (0.026, 0.016, 0.02)), 0.006),
-        spot(BLACK, Ellipsoid((0, 0.922, 1.0), (0.05, 0.009, 0.06)), 0.008),
+        Paint(BLACK, lambda s: s.near(ball((0.085, 1.092, 0.785), 0.06), 0.01) * ramp(s.normals[:, 2], 0.0, -0.3) * ramp(s.points[:, 1], 1.07, 1.09)),
+        spot(WHITE, Disc((0.091, 1.097, 0.813), (0.034, 0.034), 0.012, (-10, -70, 0)), 0.005),
+        spot(BLACK, ball((0.057, 1.012, 0.931), 0.028), 0.007),
+        Paint(AMBER, lambda s: s.near(ball((0.059, 1.013, 0.948), 0.016), 0.008)),
+        spot(BLACK, ball((0.062, 1.013, 0.960), 0.008), 0.005),
+        spot(PINK, Ellipsoid((0, 0.983, 1.035), (0.024, 0.013, 0.02)), 0.006),
+        spot(BLACK, Ellipsoid((0, 0.922, 1.0), (0.05, 0.003, 0.06)), 0.008),
     ]
