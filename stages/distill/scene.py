@@ -85,7 +85,7 @@ class Scene:
     height: int = 48
     azimuth: float = 0.45
     elevation: tuple[float, float] = (0.2, 0.45)
-    fill: tuple[float, float] = (0.56, 0.62)
+    fill: tuple[float, float] = (0.68, 0.75)
     distance: float = 3.5
     cell: float = 0.45
     light: float = 0.80
