@@ -1,0 +1,137 @@
+"""The motion variables Theta (METHOD 1 and 6): joint angles within limits and the root, per frame or as cosine modes."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import torch
+
+from schemas.rig import Rig
+from stages.body import quaternion
+from stages.body.kinematics import Pose, Skeleton, forward
+
+LOCKED = 1e-4  # rad: an axis with a narrower range of motion does not move
+SLACK = 0.05  # rad: a limit closer to rest than this is softened to it, else its axis would have no gradient at the start
+
+
+def cosine_basis(frames: int, modes: int) -> torch.Tensor:
+    """Columns cos(pi (i + 1/2) k / F), k = 0..modes-1: a low-pass basis over time; the identity for modes = 0. [(F, K)]"""
+    if modes == 0:
+        return torch.eye(frames)
+    steps = torch.arange(frames, dtype=torch.float64)[:, None] + 0.5
+    return torch.cos(math.pi * steps * torch.arange(min(modes, frames), dtype=torch.float64) / frames).float()
+
+
+def soft_limit(angles: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
+    """Bend angles smoothly into their limits: identity with slope 1 around 0, saturating at each bound.
+
+    Bounds nearer to rest than `SLACK` count as `SLACK`; axes whose range is below `LOCKED` give 0.
+
+    Parameters:
+        angles: Free variables. [rad, (F, J, 3)]
+        limits: Lowest and highest angle. [rad, (J, 3, 2)]
+    """
+    low, high = (-limits[..., 0]).clamp(min=SLACK), limits[..., 1].clamp(min=SLACK)
+    bound = torch.where(angles < 0, low, high)
+    free = (limits[..., 1] - limits[..., 0] > LOCKED).to(angles.dtype)
+    return free * bound * torch.tanh(angles / bound)
+
+
+def reach(limits: torch.Tensor) -> torch.Tensor:
+    """Half the range of each axis, at most 1 rad: the unit of its variable. [rad, (J, 3, 2) -> (J, 3)]
+
+    Adam moves every variable by about its learning rate, whatever the gradient. In common units the axes that can
+    hardly move would be driven into their limits by the noise of the score.
+    """
+    return (0.5 * (limits[..., 1] - limits[..., 0])).clamp(max=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """The motion variables of every frame.
+
+    Attributes:
+        angles: Compound joint angles, the root's row is zero. [rad, (F, J, 3)]
+        root_positions: World position of the root joint. [m, (F, 3)]
+        root_vectors: Rotation vector of the root relative to rest. [rad, (F, 3)]
+    """
+
+    angles: torch.Tensor
+    root_positions: torch.Tensor
+    root_vectors: torch.Tensor
+
+    def stacked(self) -> torch.Tensor:
+        """All of Theta as equation (9) takes it. [rad and m, (F, 3 J + 3)]"""
+        return torch.cat([self.angles[:, 1:].flatten(1), self.root_vectors, self.root_positions], 1)
+
+    def pose(self, skeleton: Skeleton) -> Pose:
+        """Forward kinematics."""
+        return forward(skeleton, self.angles, self.root_positions, quaternion.to_matrix(quaternion.from_rotation_vector(self.root_vectors)))
+
+    def root_quaternions(self) -> torch.Tensor:
+        """Rotation of the root relative to rest, xyzw. [(F, 4)]"""
+        return quaternion.from_rotation_vector(self.root_vectors)
+
+
+class MotionVariables:
+    """Theta as leaf tensors for an optimiser, all zero at the start: the rest pose carried forward at constant speed.
+
+    Attributes:
+        joints: Coefficients of the joint angles, in units of each axis's reach. [(K, J, 3)]
+        turns: Coefficients of the root's rotation vector. [rad, (K, 3)]
+        shifts: Coefficients of the root's translation, in body heights. [(K, 3)]
+        start: Root positions of the start motion. [m, (F, 3)]
+    """
+
+    def __init__(self, rig: Rig, *, frames: int, fps: float, modes: int, speed: float, device: torch.device | str = "cpu") -> None:
+        """Set up the start motion: from the rest position along +Z, the lowest cuboid corner on the ground.
+
+        Parameters:
+            speed: Of the start motion. [m/s]
+        """
+        self.skeleton = Skeleton.from_rig(rig, device=device)
+        self.basis = cosine_basis(frames, modes).to(device)
+        self.per_frame = modes == 0
+        self.height = body_height(rig)
+        count, size = rig.joint_count, self.basis.shape[1]
+        self.joints = torch.zeros(size, count, 3, device=device, requires_grad=True)
+        self.turns = torch.zeros(size, 3, device=device, requires_grad=True)
+        self.shifts = torch.zeros(size, 3, device=device, requires_grad=True)
+        along = speed / fps * torch.arange(frames, dtype=torch.float64)
+        self.start = self.skeleton.positions[0].repeat(frames, 1)
+        self.start[:, 2] += along.float().to(device)
+        self.start[:, 1] -= float(lowest_corner(rig))
+        self.limits = self.skeleton.limits.clone()
+        self.limits[0] = 0  # the root turns by its own variables
+        self.reach = reach(self.limits)
+
+    def leaves(self) -> dict[str, torch.Tensor]:
+        """The tensors to optimise, by name."""
+        return {"joints": self.joints, "turns": self.turns, "shifts": self.shifts}
+
+    def frames(self, share: float = 1.0) -> Frames:
+        """Expand to frames, with the modes released up to `share` of the way from coarse to fine."""
+        basis = self.basis if self.per_frame or share >= 1 else self.basis * released(self.basis.shape[1], share).to(self.basis)
+        free = torch.einsum("fk,kjc->fjc", basis, self.joints) * self.reach
+        return Frames(soft_limit(free, self.limits), self.start + self.height * (basis @ self.shifts), basis @ self.turns)
+
+
+def released(modes: int, share: float) -> torch.Tensor:
+    """Gain of each mode when `share` of the unfolding is done: a third of the modes is there at once. [0..1, (K,)]"""
+    first = modes / 3
+    return (first + share * (modes - first) - torch.arange(modes)).clamp(0, 1)
+
+
+def lowest_corner(rig: Rig) -> float:
+    """Height of the lowest cuboid corner at rest. [m]"""
+    return float(Skeleton.from_rig(rig, dtype=torch.float64).corners[..., 1].min())
+
+
+def body_height(rig: Rig) -> float:
+    """Height of the root joint above the lowest cuboid corner at rest, at least a tenth of the rig's length. [m]
+
+    For animals on legs this is about the length of the legs, the unit in which speeds of gaits compare.
+    """
+    return max(float(np.float64(rig.positions[0, 1])) - lowest_corner(rig), 0.1 * rig.length, 1e-3)

@@ -1,0 +1,90 @@
+"""Parameters of the distill stage."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from schemas.errors import InputError
+from schemas.params import check, param
+
+if TYPE_CHECKING:
+    from .priors.base import PriorSpec
+
+WEIGHTINGS = ("one", "sigma2", "eps")
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """Distillation (METHOD 5 and 6). None means: what the prior wants (`PriorSpec.defaults`), else `FALLBACK`."""
+
+    prior: str = param("embedded", "Video model: embedded, ideal, cogvideox-2b, cogvideox-5b, cogvideox1.5-5b, or a folder in diffusers format.")
+    iterations: int | None = param(None, "Optimisation steps (default: the prior's; the paper uses 10000).", low=1)
+    seed: int = param(0, "Seed of cameras, noise levels and noise.", low=0)
+    negative: str = param("", "Negative prompt for classifier-free guidance.")
+    guidance_scale: float | None = param(None, "Classifier-free guidance scale; 1 is none.", low=0, high=1000)
+    views: int | None = param(None, "Cameras per step, alternating between the character's sides.", low=1, high=64)
+    frames: int | None = param(None, "Frames of the clip.", low=2, high=1000)
+    height: int | None = param(None, "Height of the clip.", unit="px", low=8, high=4096)
+    width: int | None = param(None, "Width of the clip.", unit="px", low=8, high=4096)
+    fps: float | None = param(None, "Frames per second.", unit="Hz", low=1, high=240)
+    modes: int | None = param(None, "Cosine modes over time for every motion variable; 0 = one value per frame, as in the paper.", low=0, high=1000)
+    unfold: float | None = param(None, "Share of the steps over which the modes are released from coarse to fine; 0 = all at once.", low=0, high=1)
+    speed: float | None = param(None, "Speed of the start motion; default by the prompt's verb and the body's size.", unit="m/s", low=0, high=100)
+    learning_rate: float | None = param(None, "Adam step of the joint angles.", unit="rad", low=0, high=10)
+    root_learning_rate: float | None = param(None, "Adam step of the root, in radians and in body heights.", low=0, high=10)
+    lambda_smooth: float | None = param(None, "Weight of the smoothness term (9).", low=0)
+    lambda_ground: float | None = param(None, "Weight of the ground term (10).", low=0)
+    weighting: str = param("auto", "Weight w(t) of the score: one, sigma2 = 1 - abar, eps = noise prediction.", choices=("auto", *WEIGHTINGS))
+    t_min: float | None = param(None, "Lowest noise level t/T at the start.", low=0, high=1)
+    t_max: float | None = param(None, "Highest noise level t/T at the start.", low=0, high=1)
+    t_min_end: float | None = param(None, "Lowest noise level after annealing.", low=0, high=1)
+    t_max_end: float | None = param(None, "Highest noise level after annealing.", low=0, high=1)
+    anneal: float | None = param(None, "Share of the steps over which the noise levels are annealed.", low=0, high=1)
+    checkpoint_every: float = param(60.0, "Seconds between checkpoints.", unit="s", low=0, invalidating=False)
+    device: str = param("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), invalidating=False)
+
+
+# ours where the paper gives no number; 10000 steps, half of them annealing, are the paper's
+FALLBACK: dict[str, Any] = {
+    "iterations": 10000,
+    "guidance_scale": 100.0,
+    "views": 1,
+    "modes": 0,
+    "unfold": 0.0,
+    "learning_rate": 0.005,
+    "root_learning_rate": 0.0025,
+    "lambda_smooth": 1.0,
+    "lambda_ground": 5.0,
+    "weighting": "sigma2",
+    "t_min": 0.02,
+    "t_max": 0.98,
+    "t_min_end": 0.02,
+    "t_max_end": 0.5,
+    "anneal": 0.5,
+}
+
+
+def resolve(params: Params, spec: PriorSpec) -> Params:
+    """Fill what the user left open from the prior, then from `FALLBACK`; `speed` may stay None.
+
+    Raises:
+        InputError: A value is out of bounds, a range of noise levels is empty, or the prior takes no such clip.
+    """
+    clip = {"frames": spec.frames, "height": spec.height, "width": spec.width, "fps": spec.fps}
+    known = {**FALLBACK, **clip, **spec.defaults}
+    unknown = set(spec.defaults) - {field.name for field in dataclasses.fields(Params)}
+    if unknown:
+        raise ValueError(f"prior {spec.name} has a default for '{min(unknown)}', which is no parameter of distill")
+    filled = {name: value for name, value in known.items() if getattr(params, name) in (None, "auto")}
+    done = dataclasses.replace(params, **filled)
+    cap = {name: min(getattr(done, name), spec.max_time) for name in ("t_max", "t_max_end") if getattr(params, name) is None}
+    done = dataclasses.replace(done, **cap)
+    check(done)
+    for low, high in (("t_min", "t_max"), ("t_min_end", "t_max_end")):
+        if getattr(done, low) > getattr(done, high):
+            raise InputError(f"--{low.replace('_', '-')} {getattr(done, low)}: above --{high.replace('_', '-')} {getattr(done, high)}.")
+        if getattr(done, high) > spec.max_time:
+            raise InputError(f"--{high.replace('_', '-')} {getattr(done, high)}: the prior {spec.name} is usable up to {spec.max_time}.")
+    spec.check_clip(done.frames, done.height, done.width)
+    return done

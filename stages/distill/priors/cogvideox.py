@@ -1,0 +1,243 @@
+"""CogVideoX 2B, 5B and 1.5-5B as priors: the paper's model, run through diffusers' own networks (METHOD 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from schemas.errors import InputError, MissingError
+
+from ..score import clean_estimate, guide
+from .base import PriorSpec, TextCondition
+from .text_cache import TextCache
+
+_PREDICTION = {"v_prediction": "v", "epsilon": "epsilon"}
+# what the paper gives, or ours: its guidance is 100-ish as in text-to-3D, its steps 10000; the clip is shorter than
+# the model's so that it fits one card, and wide views both sides keep left and right legs apart
+DEFAULTS: dict[str, Any] = {
+    "iterations": 10000,
+    "guidance_scale": 100.0,
+    "views": 1,
+    "modes": 16,
+    "unfold": 0.3,
+    "learning_rate": 0.005,
+    "root_learning_rate": 0.0025,
+    "weighting": "sigma2",
+    "t_min": 0.02,
+    "t_max": 0.98,
+    "t_min_end": 0.02,
+    "t_max_end": 0.5,
+    "anneal": 0.5,
+}
+NEEDED = ("transformer", "vae", "scheduler")
+
+
+def read_spec(folder: Path, name: str) -> PriorSpec:
+    """The specification from the configuration files of a folder in diffusers format, without loading weights.
+
+    Raises:
+        MissingError: A part of the model is not there. InputError: It is not a CogVideoX text-to-video model.
+    """
+    for part in NEEDED:
+        if not (folder / part).is_dir():
+            raise MissingError(f"{folder}: has no folder '{part}';", "give the folder of a CogVideoX model saved by diffusers.")
+    transformer, vae = _config(folder / "transformer"), _config(folder / "vae")
+    scheduler = _config(folder / "scheduler", "scheduler_config.json")
+    if transformer.get("_class_name") != "CogVideoXTransformer3DModel":
+        raise InputError(f"{folder}: its transformer is {transformer.get('_class_name')}, CogVideoXTransformer3DModel is needed.")
+    if transformer["in_channels"] != vae["latent_channels"]:
+        raise InputError(f"{folder}: is an image-to-video model (it takes {transformer['in_channels']} latent channels);", "use the text-to-video one.")
+    if scheduler["prediction_type"] not in _PREDICTION:
+        raise InputError(f"{folder}: its prediction type '{scheduler['prediction_type']}' is not v_prediction or epsilon.")
+    strides = 2 ** (len(vae["block_out_channels"]) - 1)
+    temporal = int(vae["temporal_compression_ratio"])
+    newer = transformer.get("patch_size_t") is not None
+    return PriorSpec(
+        name=name,
+        prediction=_PREDICTION[scheduler["prediction_type"]],
+        frames=int(transformer["sample_frames"]),
+        height=int(transformer["sample_height"]) * strides,
+        width=int(transformer["sample_width"]) * strides,
+        fps=16.0 if newer else 8.0,
+        frame_rule=f"{temporal}k+1",
+        size_multiple=strides * int(transformer["patch_size"]),
+        temporal_stride=temporal,
+        spatial_stride=strides,
+        latent_channels=int(vae["latent_channels"]),
+        look="natural",
+        licence="Apache-2.0" if not transformer.get("use_rotary_positional_embeddings") else "CogVideoX licence",
+        max_time=0.98,  # the last steps have zero signal: alpha(0.999) = 0
+        defaults=DEFAULTS,
+    )
+
+
+class CogVideoX:
+    """A CogVideoX text-to-video model on one device.
+
+    Latents are [(B, F', C, h, w), float32] with F' = (F - 1) / 4 + 1 latent frames, for version 1.5 padded in front
+    to an even number by copies of the first, as its training does.
+
+    Attributes:
+        spec: From the model's own configuration.
+        diagnostics: "guidance_rms" of the last prediction.
+    """
+
+    def __init__(self, folder: Path, *, name: str = "", device: torch.device | str = "cpu", cache: TextCache | None = None) -> None:
+        """Load everything but the text encoder, which runs only if a prompt is not in the cache.
+
+        Parameters:
+            folder: In diffusers format.
+            name: As the user called it, by default the folder's name.
+            device: The networks run in their own half precision on CUDA, in float32 on the CPU.
+        """
+        from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
+
+        self.folder, self.device = Path(folder), torch.device(device)
+        self.spec = read_spec(self.folder, name or self.folder.name)
+        self.dtype = torch.float32 if self.device.type == "cpu" else self._half()
+        loading = {"torch_dtype": self.dtype, "local_files_only": True}
+        self.transformer = CogVideoXTransformer3DModel.from_pretrained(self.folder, subfolder="transformer", **loading)
+        self.vae = AutoencoderKLCogVideoX.from_pretrained(self.folder, subfolder="vae", **loading)
+        self.scheduler = CogVideoXDDIMScheduler.from_pretrained(self.folder, subfolder="scheduler", local_files_only=True)
+        for network in (self.transformer, self.vae):
+            network.to(self.device).eval().requires_grad_(False)
+        # checkpoint the residual blocks only: the library nests a second level around them, which costs a further
+        # forward pass (522 against 378 TFLOP at 49 x 480 x 720) and gives the same gradient
+        self.vae.enable_gradient_checkpointing()
+        self.vae.encoder.gradient_checkpointing = False
+        self.alphas_cumprod = self.scheduler.alphas_cumprod.double()
+        self.cache = cache or TextCache(self._text_identity())
+        self.diagnostics: dict[str, float] = {}
+
+    def encode_prompt(self, prompt: str, negative: str = "", *, facing: str = "") -> TextCondition:
+        """T5 embeddings, padded to the model's length, from the cache where possible. [(1, 226, 4096)]
+
+        `facing` is not told to the model: it sees it in the image.
+        """
+        encoder = _TextEncoder(self.folder, int(self.transformer.config.max_text_seq_length), self.device, self.dtype)
+        try:
+            positive, other = (self.cache.get(text, encoder) for text in (prompt, negative))
+        finally:
+            encoder.release()
+        return TextCondition(positive.to(self.device, self.dtype), other.to(self.device, self.dtype))
+
+    def encode_video(self, video: torch.Tensor) -> torch.Tensor:
+        """Mean of the encoder's posterior times the scaling factor. [(B, F, H, W, 3) in 0..1 -> (B, F', C, h, w), float32]
+
+        One clip at a time to bound memory. Never tiled: tiles give a different gradient.
+        """
+        self.spec.check_clip(*video.shape[1:4])
+        return torch.cat([self._encode_clip(clip) for clip in video.split(1)])
+
+    def alpha_sigma(self, u: float) -> tuple[float, float]:
+        """Square roots of abar and 1 - abar at the nearest trained step, in float64."""
+        abar = float(self.alphas_cumprod[self._step(u)])
+        return math.sqrt(abar), math.sqrt(1 - abar)
+
+    @torch.no_grad()
+    def predict_x0(self, noisy: torch.Tensor, u: float, text: TextCondition, guidance_scale: float) -> torch.Tensor:
+        """Equation (6) with classifier-free guidance, in float32. [(B, F', C, h, w)]"""
+        alpha, sigma = self.alpha_sigma(u)
+        squares, clean = [], []
+        for index in range(len(noisy)):
+            positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
+            prediction, rms = self._guided(noisy[index : index + 1], self._step(u), negative, positive, guidance_scale)
+            clean.append(clean_estimate(self.spec.prediction, noisy[index : index + 1], prediction, alpha, sigma))
+            squares.append(rms * rms)
+        self.diagnostics["guidance_rms"] = math.sqrt(sum(squares) / len(squares))
+        return torch.cat(clean)
+
+    def _guided(self, noisy: torch.Tensor, step: int, negative: torch.Tensor, positive: torch.Tensor, scale: float) -> tuple[torch.Tensor, float]:
+        if scale == 1:
+            return self._network(noisy, step, positive), math.nan
+        both = self._network(torch.cat([noisy, noisy]), step, torch.cat([negative, positive]))  # this order is the pipeline's
+        return guide(*both.chunk(2), scale)
+
+    def _network(self, noisy: torch.Tensor, step: int, text: torch.Tensor) -> torch.Tensor:
+        time = torch.full((len(noisy),), step, device=self.device, dtype=torch.long)
+        rotary = self._rotary(*noisy.shape[-2:], noisy.shape[1])
+        return self.transformer(noisy.to(self.dtype), text, time, image_rotary_emb=rotary, return_dict=False)[0].float()
+
+    def _encode_clip(self, clip: torch.Tensor) -> torch.Tensor:
+        pixels = (2 * clip - 1).permute(0, 4, 1, 2, 3).to(self.device, self.dtype)  # [1, 3, F, H, W]
+        mean = self.vae.encode(pixels).latent_dist.mean
+        latent = mean.float().permute(0, 2, 1, 3, 4) * float(self.vae.config.scaling_factor)
+        patch = self.transformer.config.patch_size_t
+        lack = -latent.shape[1] % patch if patch else 0
+        return torch.cat([latent[:, :1].expand(-1, lack, -1, -1, -1), latent], 1) if lack else latent
+
+    def _rotary(self, height: int, width: int, frames: int) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Rotary embeddings of the latent grid for the 5B models; None for 2B, which has sine positions of its own."""
+        from diffusers.models.embeddings import get_3d_rotary_pos_embed
+        from diffusers.pipelines.cogvideo.pipeline_cogvideox import get_resize_crop_region_for_grid
+
+        config = self.transformer.config
+        if not config.use_rotary_positional_embeddings:
+            return None
+        grid = (height // config.patch_size, width // config.patch_size)
+        base = (config.sample_height // config.patch_size, config.sample_width // config.patch_size)
+        common = {"embed_dim": config.attention_head_dim, "grid_size": grid, "device": self.device}
+        if config.patch_size_t is None:
+            crop = get_resize_crop_region_for_grid(grid, base[1], base[0])
+            return get_3d_rotary_pos_embed(crops_coords=crop, temporal_size=frames, **common)
+        steps = (frames + config.patch_size_t - 1) // config.patch_size_t
+        return get_3d_rotary_pos_embed(crops_coords=None, temporal_size=steps, grid_type="slice", max_size=base, **common)
+
+    def _step(self, u: float) -> int:
+        count = len(self.alphas_cumprod)
+        return min(max(round(u * count), 0), int(self.spec.max_time * count))
+
+    def _half(self) -> torch.dtype:
+        # 2B was trained in float16, the rotary 5B models in bfloat16; the other one overflows or loses the guidance
+        return torch.bfloat16 if _config(self.folder / "transformer").get("use_rotary_positional_embeddings") else torch.float16
+
+    def _text_identity(self) -> str:
+        folder = self.folder.resolve() / "text_encoder"
+        files = sorted(f"{p.name}:{p.stat().st_size}" for p in folder.glob("*")) if folder.is_dir() else []
+        return f"{self.folder.resolve()} {self.transformer.config.max_text_seq_length} {self.dtype} {' '.join(files)}"
+
+
+@dataclasses.dataclass
+class _TextEncoder:
+    """T5, loaded at the first prompt that the cache does not hold and released after."""
+
+    folder: Path
+    length: int
+    device: torch.device
+    dtype: torch.dtype
+    parts: Any = None
+
+    @torch.no_grad()
+    def __call__(self, prompt: str) -> torch.Tensor:
+        tokenizer, encoder = self._load()
+        tokens = tokenizer(prompt, padding="max_length", max_length=self.length, truncation=True, add_special_tokens=True, return_tensors="pt").input_ids
+        return encoder(tokens.to(self.device))[0].to(self.dtype)  # no attention mask: the model was trained without
+
+    def _load(self) -> Any:
+        if self.parts is None:
+            from transformers import AutoTokenizer, T5EncoderModel
+
+            for part in ("tokenizer", "text_encoder"):
+                if not (self.folder / part).is_dir():
+                    raise MissingError(f"{self.folder}: has no folder '{part}' and the prompt is not in the cache;", "download the whole model.")
+            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+            encoder = T5EncoderModel.from_pretrained(self.folder / "text_encoder", dtype=self.dtype, local_files_only=True)
+            self.parts = tokenizer, encoder.to(self.device).eval().requires_grad_(False)
+        return self.parts
+
+    def release(self) -> None:
+        self.parts = None
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
+    try:
+        return json.loads((folder / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MissingError(f"{folder / name}: cannot be read ({type(error).__name__});", "download the model again.") from error

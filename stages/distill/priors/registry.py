@@ -1,0 +1,137 @@
+"""Names of priors, how they are loaded, and what each needs. Light: networks are imported only when one is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from schemas.errors import InputError, MissingError
+
+if TYPE_CHECKING:
+    from schemas.rig import Rig
+    from schemas.splat import Splat
+
+    from .base import VideoPrior
+
+BUILTIN = ("embedded", "ideal")
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A model of the Hugging Face hub.
+
+    Attributes:
+        repository: Its name there.
+        disk: Of the download. [GB]
+        memory: Of the GPU for distilling a clip of the model's own size, estimated. [GB]
+        licence: Of the weights.
+    """
+
+    repository: str
+    disk: int
+    memory: int
+    licence: str
+
+
+MODELS: dict[str, Model] = {
+    "cogvideox-2b": Model("THUDM/CogVideoX-2b", 14, 40, "Apache-2.0"),
+    "cogvideox-5b": Model("THUDM/CogVideoX-5b", 21, 60, "CogVideoX licence"),
+    "cogvideox1.5-5b": Model("THUDM/CogVideoX1.5-5B", 30, 80, "CogVideoX licence"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class PriorStatus:
+    """Whether a prior can be used here.
+
+    Attributes:
+        name: As `--prior` takes it.
+        usable: Whether its files and packages are there.
+        detail: What it is, or what is missing and how to get it.
+    """
+
+    name: str
+    usable: bool
+    detail: str
+
+
+def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat: Splat | None = None) -> VideoPrior:
+    """Load a prior by name or from a folder in diffusers format. Never downloads.
+
+    Parameters:
+        rig, splat: The asset; only "ideal" needs them.
+
+    Raises:
+        InputError: Unknown name. MissingError: The model is not on this machine; says how to get it.
+    """
+    if name == "embedded":
+        from .embedded.prior import EmbeddedPrior
+
+        return EmbeddedPrior(device=device)
+    if name == "ideal":
+        from .ideal import IdealPrior
+
+        if rig is None or splat is None:
+            raise InputError("--prior ideal: needs a rig and a splat, of which it films its own clips.")
+        return IdealPrior(rig, splat, device=device)
+    folder = find_model(name)
+    from .cogvideox import CogVideoX
+
+    return CogVideoX(folder, name=name if name in MODELS else "", device=device)
+
+
+def find_model(name: str) -> Path:
+    """Folder of a model: a path given by the user, else the newest snapshot in the Hugging Face cache.
+
+    Raises:
+        InputError: Neither a known name nor a folder. MissingError: Not downloaded.
+    """
+    if name not in MODELS:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise InputError(f"--prior {name}: neither a folder nor one of {', '.join((*BUILTIN, *MODELS))}.")
+        if not (folder / "model_index.json").is_file():
+            raise InputError(f"--prior {name}: the folder has no model_index.json;", "give a model saved in diffusers format.")
+        return folder
+    folder = _snapshot(MODELS[name].repository)
+    if folder is None:
+        raise MissingError(f"--prior {name}: the model is not on this machine;", _remedy(MODELS[name]))
+    return folder
+
+
+def prior_status() -> list[PriorStatus]:
+    """Every named prior and whether it can be used here; reads no weights and needs no network."""
+    rows = [_embedded_status(), PriorStatus("ideal", True, "self-check: films the asset's own gaits, no weights")]
+    for name, model in MODELS.items():
+        folder = _snapshot(model.repository)
+        detail = f"{folder} ({model.licence}, about {model.memory} GB of GPU memory)" if folder else f"not downloaded: {_remedy(model)}"
+        rows.append(PriorStatus(name, folder is not None, detail))
+    return rows
+
+
+def _embedded_status() -> PriorStatus:
+    folder = Path(__file__).parent / "embedded"
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        return PriorStatus("embedded", False, "its weights are not in this installation: train them with python -m stages.distill.priors.embedded.train")
+    return PriorStatus("embedded", True, f"built in, {sum(w.stat().st_size for w in weights) / 1e6:.0f} MB, runs on a CPU")
+
+
+def _snapshot(repository: str) -> Path | None:
+    """The complete snapshot of a repository in the local cache, None if there is none."""
+    try:
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(repository, local_files_only=True))
+    except (ImportError, OSError, ValueError):
+        return None
+    parts = ("transformer", "vae", "scheduler", "model_index.json")
+    return folder if all((folder / part).exists() for part in parts) else None
+
+
+def _remedy(model: Model) -> str:
+    return (
+        f"huggingface-cli download {model.repository} gets it ({model.disk} GB of disk, about {model.memory} GB of GPU memory to run, {model.licence}); "
+        "--prior embedded needs neither."
+    )

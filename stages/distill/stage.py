@@ -1,0 +1,265 @@
+"""Distill: from a rig, its Gaussians and a sentence to joint motion (METHOD 5 and 6)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from schemas.errors import InputError, MissingError
+from schemas.motion import Motion
+from schemas.params import check, invalidating
+from schemas.rig import Rig
+from schemas.splat import Splat
+from stages.body import quaternion
+from stages.body.kinematics import cuboid_corners
+from stages.body.skinning import covariances, skin_gaussians
+from stages.progress import SILENT, Progress
+
+from . import checkpoint as checkpoints
+from .objective import ground, smoothness
+from .parameterisation import Frames, MotionVariables
+from .params import Params, resolve
+from .priors.base import TextCondition, VideoPrior
+from .priors.registry import load_prior
+from .scene import Scene, role_colors
+from .schedule import NoiseSchedule
+from .score import frame_norms, score, surrogate
+from .start import default_speed
+
+LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth", "ground", "pixel_gradient", "first_frame_share"]
+ADAM_BETAS = (0.9, 0.99)
+
+
+def run(
+    rig: Rig, splat: Splat, prompt: str, params: Params, progress: Progress = SILENT, checkpoint: Path | None = None, *, prior: VideoPrior | None = None
+) -> Motion:
+    """Optimise the motion until the prior finds its renderings likely for the prompt.
+
+    Parameters:
+        rig: Skeleton.
+        splat: Its Gaussians, skinned to the same joints.
+        prompt: Such as "a tiger walking".
+        checkpoint: File to resume from and to save to, usually `checkpoint.partial_path(target)`. It stays after
+            the run, finished, until `checkpoint.discard`: a result that could not be saved is then not lost.
+        prior: Use this one instead of loading `params.prior`.
+
+    Returns:
+        The motion, stamped with the parameters as resolved from the prior's defaults.
+
+    Raises:
+        InputError: Values out of bounds, a clip the prior does not take, a prompt it does not understand, or a
+            checkpoint of another unfinished run. MissingError: The prior or the device is not there.
+    """
+    check(params)
+    if not prompt.strip():
+        raise InputError("--prompt '': is empty;", "say what the character does, such as 'a tiger walking'.")
+    if splat.weights.shape[1] != rig.joint_count:
+        raise InputError(f"splat '{splat.name}' is bound to {splat.weights.shape[1]} joints, rig '{rig.name}' has {rig.joint_count};", "rerun akd splat.")
+    device = choose_device(params.device)
+    if prior is None:
+        progress.note(f"prior: {params.prior} on {device}")
+        prior = load_prior(params.prior, device=device, rig=rig, splat=splat)
+    settings = resolve(params, prior.spec)
+    if settings.speed is None:
+        speed, why = default_speed(rig, prompt)
+        settings = dataclasses.replace(settings, speed=speed)
+        progress.note(f"start speed {speed:.2f} m/s: {why}")
+    loop = _Distillation(rig, splat, prompt, settings, prior, device)
+    clock = loop.resume(checkpoint, progress)
+    try:
+        loop.optimise(progress, checkpoint, clock)
+    except KeyboardInterrupt:
+        if checkpoint is not None:
+            loop.save(checkpoint, clock)
+            progress.note(f"stopped after {loop.iteration} of {settings.iterations} steps, saved in {checkpoint}; run again to go on")
+        raise
+    if checkpoint is not None:
+        loop.save(checkpoint, clock)
+    return loop.motion(clock.seconds())
+
+
+def choose_device(name: str) -> str:
+    """ "cpu" or "cuda"; "auto" takes CUDA if it is there."""
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MissingError("--device cuda: torch sees no CUDA device;", "use --device cpu.")
+    return name
+
+
+class _Distillation:
+    """One run: its variables, its random state and the step."""
+
+    def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str) -> None:
+        self.rig, self.splat, self.prompt, self.settings, self.prior, self.device = rig, splat, prompt, settings, prior, device
+        self.variables = MotionVariables(rig, frames=settings.frames, fps=settings.fps, modes=settings.modes, speed=settings.speed, device=device)
+        leaves = self.variables.leaves()
+        rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
+        groups = [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()]
+        self.optimiser = torch.optim.Adam(groups, betas=ADAM_BETAS)
+        self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.rng = np.random.default_rng(settings.seed)
+        self.body = _Body(rig, splat, Scene(look=prior.spec.look, width=settings.width, height=settings.height), device)
+        self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
+        self.iteration, self.losses, self.earlier = 0, [], 0.0
+
+    def optimise(self, progress: Progress, checkpoint: Path | None, clock: checkpoints.Clock) -> None:
+        total = self.settings.iterations
+        progress.begin("distill", total)
+        while self.iteration < total:
+            row = self.step()
+            self.losses.append(row)
+            self.iteration += 1
+            progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
+            if checkpoint is not None and self.iteration < total and clock.due():
+                self.save(checkpoint, clock)
+
+    def step(self) -> list[float]:
+        """One iteration: render, ask the prior, descend. Returns the row of `LOSS_NAMES`."""
+        settings = self.settings
+        share = self.iteration / (settings.unfold * settings.iterations) if settings.unfold > 0 else 1.0
+        motion = self.variables.frames(share)
+        pose = motion.pose(self.variables.skeleton)
+        video, texts = self._film(pose)
+        level = self.schedule.draw(self.iteration, self.generator)
+        pixels, result = self._pixel_gradient(video.detach(), level, texts)
+        smooth, depth = smoothness(motion.stacked()), ground(cuboid_corners(self.variables.skeleton, pose))
+        loss = surrogate(video, pixels) + settings.lambda_smooth * smooth + settings.lambda_ground * depth
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        self._check_finite()
+        self.optimiser.step()
+        norms = frame_norms(pixels)
+        total = float(norms.square().sum().sqrt())
+        first = float(norms[0].square() / norms.square().sum().clamp(min=1e-30))
+        return [float(self.iteration), level, result.rms, result.guidance_rms, float(smooth.detach()), float(depth.detach()), total, first]
+
+    def _film(self, pose: Any) -> tuple[torch.Tensor, TextCondition]:
+        """One clip per view, sides alternating. [(B, F, H, W, 3), 0..1]"""
+        videos, texts = [], []
+        means, spread = self.body.skin(pose)
+        for index in range(self.settings.views):
+            side = 1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1
+            video, facing = self.body.film(means, spread, self.rng, side, getattr(self.prior, "views", None))
+            videos.append(video)
+            texts.append(self.texts[facing])
+        return torch.stack(videos), TextCondition(torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts]))
+
+    def _pixel_gradient(self, video: torch.Tensor, level: float, text: TextCondition) -> tuple[torch.Tensor, Any]:
+        """Gradient of L_SDS on the pixels.
+
+        L_SDS is (7) divided by the number of latent values (ours), so that the lambdas mean the same for any clip.
+        The division comes after the encoder's backward pass, where half precision would lose so small numbers.
+        """
+        settings = self.settings
+        leaf = video.requires_grad_()
+        with torch.enable_grad():
+            latent = self.prior.encode_video(leaf)
+        result = score(self.prior, latent, level, text, guidance_scale=settings.guidance_scale, weighting=settings.weighting, generator=self.generator)
+        (pixels,) = torch.autograd.grad(surrogate(latent, result.gradient), leaf)
+        return pixels.float() / latent.numel(), result
+
+    def _check_finite(self) -> None:
+        for name, leaf in self.variables.leaves().items():
+            if leaf.grad is not None and not torch.isfinite(leaf.grad).all():
+                remedy = "lower --guidance-scale or --learning-rate, or start again with another --seed."
+                raise InputError(f"the gradient of {name} at step {self.iteration} is not finite;", remedy)
+
+    def identity(self) -> dict[str, Any]:
+        """What must agree for a checkpoint to be this run's."""
+        values = invalidating(self.settings) | {"prompt": self.prompt, "device": self.device, "torch": torch.__version__}
+        return values | {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
+
+    def save(self, path: Path, clock: checkpoints.Clock) -> None:
+        """Write everything the next step depends on."""
+        state = {
+            "iteration": self.iteration,
+            "variables": {name: leaf.detach().clone() for name, leaf in self.variables.leaves().items()},
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "rng": json.dumps(self.rng.bit_generator.state),
+            "losses": self.losses,
+            "seconds": clock.seconds(),
+        }
+        checkpoints.save(path, self.identity(), state)
+
+    def resume(self, path: Path | None, progress: Progress) -> checkpoints.Clock:
+        """Take up a checkpoint if there is one; returns the run's clock."""
+        state = checkpoints.load(path, self.identity()) if path is not None else None
+        if state is None:
+            return checkpoints.Clock(self.settings.checkpoint_every)
+        with torch.no_grad():
+            for name, leaf in self.variables.leaves().items():
+                leaf.copy_(state["variables"][name])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.iteration, self.losses = state["iteration"], state["losses"]
+        progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
+        return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])
+
+    @torch.no_grad()
+    def motion(self, seconds: float) -> Motion:
+        """The artifact."""
+        frames: Frames = self.variables.frames()
+        losses = np.array(self.losses, np.float32)
+        tail = losses[-max(1, len(losses) // 10) :]
+        report = {
+            "prior": self.prior.spec.name,
+            "licence": self.prior.spec.licence,
+            "iterations": self.iteration,
+            "seconds": round(seconds, 2),
+            "seconds_per_iteration": round(seconds / max(self.iteration, 1), 4),
+            "device": self.device,
+            "kernels": len(self.splat.means),
+            "final": {name: _plain(tail[:, k].mean()) for k, name in enumerate(LOSS_NAMES) if k},
+        }
+        return Motion(
+            name=self.rig.name,
+            prompt=self.prompt,
+            fps=self.settings.fps,
+            joint_names=list(self.rig.joint_names),
+            angles=frames.angles.cpu().numpy(),
+            root_positions=frames.root_positions.cpu().numpy(),
+            root_rotations=frames.root_quaternions().cpu().numpy(),
+            loss_names=list(LOSS_NAMES),
+            losses=losses,
+            report=report,
+        ).stamped(params=self.settings, seed=self.settings.seed, inputs={})
+
+
+class _Body:
+    """The Gaussians as tensors, and how they are filmed."""
+
+    def __init__(self, rig: Rig, splat: Splat, scene: Scene, device: str) -> None:
+        def tensor(value: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(value, dtype=torch.float32, device=device)
+
+        self.scene = scene
+        self.means, self.weights, self.opacities = tensor(splat.means), tensor(splat.weights), tensor(splat.opacities)
+        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
+        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.framing = scene.framing(self.means)
+
+    def skin(self, pose: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
+        return skin_gaussians(self.means, self.covariances, self.weights, pose)
+
+    def film(self, means: torch.Tensor, spread: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> tuple[torch.Tensor, str]:
+        """A clip from a camera drawn on `side` (or from the prior's own), and which way the character faces in it."""
+        if fixed:
+            camera = self.scene.camera_at(means, self.framing, *fixed[int(rng.integers(len(fixed)))])
+        else:
+            camera = self.scene.camera(means, self.framing, rng, side=side)
+        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing), self.scene.facing(camera)
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if math.isfinite(value) else None
