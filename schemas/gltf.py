@@ -1,0 +1,7 @@
+"""glTF, the face to the world: read any character file, write what each stage made (DESIGN.md, contract 4)."""
+
+from __future__ import annotations
+
+from .gltf_read import Scene, read
+
+__all__ = ["Scene", "read"]
