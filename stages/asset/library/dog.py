@@ -19,14 +19,19 @@ TAIL = Tube(
         (0, 0.790, -0.415, 0.011, 0.011),
     )
 )
-COLLAR = Disc((0, 0.553, 0.326), (0.069, 0.083), 0.012, (48, 0, 90))
+COLLAR = Disc((0, 0.553, 0.326), (0.069, 0.083), 0.013, (48, 0, 90))
 EAR = Disc((0.084, 0.645, 0.413), (0.076, 0.042), 0.010, (-6, 8, 12))
-LENSES = (Lens((0, 0.655, 0.48), 0.24, 1.9), Lens((0, 0.67, 0.52), 0.10, 1.5), Lens((0.08, 0.03, 0.22), 0.078, 1.4), Lens((0.08, 0.03, -0.29), 0.078, 1.4))
+LENSES = (
+    Lens((0, 0.62, 0.45), 0.36, 1.6, 0.5),
+    Lens((0, 0.66, 0.54), 0.13, 1.5, 0.3),
+    Lens((0.08, 0.03, 0.22), 0.078, 1.4),
+    Lens((0.08, 0.03, -0.29), 0.078, 1.4),
+)
 
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("dog", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0153, LENSES, color_blend=0.006)
+    return Animal("dog", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0162, LENSES, color_blend=0.006)
 
 
 def _trunk() -> list[Part]:
@@ -75,7 +80,7 @@ def _head() -> list[Part]:
         Part(Tube(((0, 0.606, 0.465, 0.038, 0.024), (0, 0.594, 0.553, 0.024, 0.016)), steps=1), WHITE, 0.015),  # jaw
         Part(Ellipsoid((0, 0.656, 0.609), (0.020, 0.015, 0.014)), BLACK, 0.006),
         Part(Ellipsoid((0.034, 0.705, 0.492), (0.018, 0.014, 0.020)), BROWN, 0.015, True),  # brow
-        Part(ball((0.038, 0.684, 0.500), 0.0150), BLACK, 0.002, True),
+        Part(ball((0.038, 0.684, 0.500), 0.0150), BROWN, 0.002, True),
         Part(EAR, EAR_BROWN, 0.012, True),
         Part(COLLAR, RED, 0.005),
     ]
@@ -114,15 +119,21 @@ def _blaze(s: Surface) -> np.ndarray:
     return ramp(x, 0.018, 0.010) * ramp(z, 0.44, 0.47) * ramp(y, 0.60, 0.62)
 
 
+def _throat(s: Surface) -> np.ndarray:
+    x, y, z = s.points.T
+    forward = ramp(s.normals[:, 2] - s.normals[:, 1], 0.7, 1.1)
+    return forward * ramp(z, 0.20, 0.26) * ramp(x, 0.07, 0.055) * ramp(y, 0.62, 0.58)
+
+
 def _paints() -> list[Paint]:
     eye = (0.038, 0.684, 0.500)
     return [
         Paint(BROWN, _tan),
         Paint(BLACK, _saddle),
         Paint(WHITE, lambda s: s.near(TAIL, 0.02) * ramp(s.points[:, 1], 0.68, 0.71)),
-        Paint(WHITE, lambda s: ramp(s.normals[:, 2] - s.normals[:, 1], 0.7, 1.1) * ramp(s.points[:, 2], 0.20, 0.26) * ramp(s.points[:, 0], 0.07, 0.055) * ramp(s.points[:, 1], 0.62, 0.58)),
+        Paint(WHITE, _throat),
         Paint(WHITE, _blaze),
-        Paint(RED, lambda s: s.near(COLLAR, 0.003)),
+        Paint(RED, lambda s: s.near(COLLAR, 0.005)),
         spot("#4a2a18", ball(eye, 0.0155), 0.004),
         spot(BLACK, ball((0.040, 0.685, 0.507), 0.0105), 0.004),
         spot("#fbf6ee", ball((0.043, 0.692, 0.512), 0.0025), 0.003),

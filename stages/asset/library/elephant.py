@@ -34,12 +34,12 @@ TAIL = Tube(
 TUSK = Tube(((0.245, 2.12, 2.06, 0.095, 0.095), (0.355, 1.80, 2.32, 0.085, 0.085), (0.385, 1.62, 2.66, 0.070, 0.070), (0.34, 1.66, 3.02, 0.035, 0.035)))
 EAR = Disc((0.80, 2.50, 1.30), (0.68, 0.60), 0.060, (0, -42, 6))
 LOBE = Disc((0.72, 2.06, 1.42), (0.46, 0.34), 0.058, (0, -42, 6))
-LENSES = (Lens((0, 2.35, 2.15), 0.85, 1.7), Lens((0.78, 2.45, 1.32), 0.70, 1.3))
+LENSES = (Lens((0.75, 2.40, 1.35), 1.45, 1.5, 0.5), Lens((0, 2.3, 2.2), 0.9, 1.3, 0.4))
 
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("elephant", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.088, LENSES, color_blend=0.03)
+    return Animal("elephant", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.095, LENSES, color_blend=0.03)
 
 
 def _trunk() -> list[Part]:

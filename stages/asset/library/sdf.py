@@ -7,6 +7,7 @@ near it. The smooth union is the quadratic polynomial minimum, whose blend has t
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -35,7 +36,7 @@ class Ellipsoid:
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance. [m, (N, 3) -> (N,)]"""
         local = (points - np.array(self.center)) @ euler(self.rotation)
-        return _ellipsoid(local, np.array(self.radii)[None])
+        return _from_ellipsoid(local.T, self.radii)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,27 +77,36 @@ class Tube:
 
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance. [m, (N, 3) -> (N,)]"""
-        dense = self._dense()
-        center, radii = dense[:, :3], dense[:, 3:]
-        tangent = np.gradient(center, axis=0)
-        tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
-        up = np.cross(tangent, np.array(self.side, float))
-        up /= np.linalg.norm(up, axis=1, keepdims=True)
-        across = np.cross(up, tangent)
-        best = np.full(len(points), _FAR)
-        for i in range(len(dense) - 1):
-            step = center[i + 1] - center[i]
-            offset = points - center[i]
-            t = np.clip(offset @ step / (step @ step), 0, 1)
-            offset -= t[:, None] * step
-            along = step / np.linalg.norm(step)
-            # Frames and radii are interpolated, so that neighbouring pieces meet without a ridge.
-            x = offset @ across[i] + t * (offset @ (across[i + 1] - across[i]))
-            y = offset @ up[i] + t * (offset @ (up[i + 1] - up[i]))
-            r = radii[i] + t[:, None] * (radii[i + 1] - radii[i])
-            local = np.stack([x, y, offset @ along], 1)
-            best = np.minimum(best, _ellipsoid(local, np.stack([r[:, 0], r[:, 1], r.min(1)], 1)))
-        return best
+        pieces = _pieces(self)
+        chunks = [_tube_distance(points[i : i + 2048], *pieces) for i in range(0, len(points), 2048)]
+        return np.concatenate(chunks) if chunks else np.zeros(0)
+
+
+@functools.lru_cache(maxsize=512)
+def _pieces(tube: Tube) -> tuple[np.ndarray, ...]:
+    """Start, step, and (value at the start, change) of the frame's two axes and of the radii, of each straight piece. [(S, ...)]"""
+    dense = tube._dense()
+    center, radii = dense[:, :3], dense[:, 3:]
+    tangent = np.gradient(center, axis=0)
+    tangent /= np.linalg.norm(tangent, axis=1, keepdims=True)
+    up = np.cross(tangent, np.array(tube.side, float))
+    up /= np.linalg.norm(up, axis=1, keepdims=True)
+    across = np.cross(up, tangent)
+    frames = np.stack([across, up], 1)
+    return center[:-1], np.diff(center, axis=0), frames[:-1], np.diff(frames, axis=0), radii[:-1], np.diff(radii, axis=0)
+
+
+def _tube_distance(points: np.ndarray, *pieces: np.ndarray) -> np.ndarray:
+    """Distance to the nearest piece. Frames and radii are interpolated along it, so that neighbours meet without a ridge."""
+    start, step, frame, frame_step, radius, radius_step = pieces
+    offset = points.T[None] - start[:, :, None]  # [S, 3, N]
+    t = np.clip(np.einsum("sk,skn->sn", step / np.square(step).sum(1, keepdims=True), offset), 0, 1)
+    offset -= step[:, :, None] * t[:, None]
+    axes = np.concatenate([frame, frame_step, (step / np.linalg.norm(step, axis=1, keepdims=True))[:, None]], 1)
+    x, y, dx, dy, z = np.moveaxis(axes @ offset, 1, 0)  # [S, N] each
+    rx = radius[:, :1] + radius_step[:, :1] * t
+    ry = radius[:, 1:] + radius_step[:, 1:] * t
+    return _from_ellipsoid((x + t * dx, y + t * dy, z), (rx, ry, np.minimum(rx, ry))).min(0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +125,7 @@ class Disc:
     def distance(self, points: np.ndarray) -> np.ndarray:
         """Signed distance. [m, (N, 3) -> (N,)]"""
         local = (points - np.array(self.center)) @ euler(self.rotation)
-        flat = _ellipsoid(local[:, 1:], np.array(self.radii)[None] - self.thickness)
+        flat = _from_ellipsoid(local[:, 1:].T, [radius - self.thickness for radius in self.radii])
         return np.hypot(np.maximum(flat, 0), local[:, 0]) - self.thickness
 
 
@@ -149,13 +159,17 @@ def euler(degrees: Sequence[float]) -> np.ndarray:
     return turn
 
 
-def _ellipsoid(local: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Distance to an axis-aligned ellipsoid: exact for a sphere, first order near any surface. [(N, D), (N, D) -> (N,)]"""
-    scaled = local / radii
-    k0 = np.sqrt(np.einsum("ni,ni->n", scaled, scaled))
-    scaled /= radii
-    k1 = np.sqrt(np.einsum("ni,ni->n", scaled, scaled))
-    return np.where(k0 > 1e-6, k0 * (k0 - 1) / np.maximum(k1, 1e-12), -radii.min(-1))
+def _from_ellipsoid(local: Sequence[np.ndarray], radii: Sequence[np.ndarray | float]) -> np.ndarray:
+    """Distance to an axis-aligned ellipsoid: exact for a sphere, first order near any surface. One array for each axis."""
+    k0 = k1 = 0.0
+    for x, r in zip(local, radii, strict=True):
+        scaled = x / r
+        k0 = k0 + scaled * scaled
+        scaled = scaled / r
+        k1 = k1 + scaled * scaled
+    k0, k1 = np.sqrt(k0), np.sqrt(k1)
+    inside = -functools.reduce(np.minimum, radii)
+    return np.where(k0 > 1e-6, k0 * (k0 - 1) / np.maximum(k1, 1e-12), inside)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -195,15 +209,15 @@ def smooth_min(a: np.ndarray, b: np.ndarray, blend: float) -> np.ndarray:
     return np.minimum(a, b) - overlap * overlap / (4 * blend)
 
 
-def union(parts: Sequence[Part], *, margin: float = _FAR) -> Field:
-    """The parts melted together in their order, standing on y = 0 (what is below is cut off flat)."""
+def union(parts: Sequence[Part], *, ground: float = 0.0, margin: float = _FAR) -> Field:
+    """The parts melted together in their order, standing on y = `ground` (what is below is cut off flat)."""
 
     def field(points: np.ndarray) -> np.ndarray:
         total = np.full(len(points), _FAR)
         for part in parts:
             sign = -1 if part.carve else 1
             total = sign * smooth_min(sign * total, part.distance(points, margin + part.blend), part.blend)
-        return np.maximum(total, -points[:, 1])
+        return np.maximum(total, ground - points[:, 1])
 
     return field
 
@@ -219,24 +233,28 @@ def bounds(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Lens:
-    """A ball in which the grid is finer: by `power` at the centre, fading to 1 at `radius`.
+    """A ball in which the grid is finer: by `power` within `core` of the `radius`, fading to 1 at the radius.
 
-    Off the mid-plane the ball must not reach x = 0; it is for the half x > 0 and holds for its twin.
+    Just inside the radius the grid is coarser instead. A lens is for the half x >= 0 and holds for its twin; where it
+    reaches the mid-plane, that plane is kept in place.
     """
 
     center: tuple[float, float, float]
     radius: float
     power: float
+    core: float = 0.0
 
     def shrink(self, grid: np.ndarray) -> np.ndarray:
         """Grid space to the animal's space. [m, (N, 3) -> (N, 3)]"""
         offset = grid - np.array(self.center)
-        r = np.minimum(np.linalg.norm(offset, axis=1) / self.radius, 1)
-        scale = 1 / self.power + (1 - 1 / self.power) * r * r * (3 - 2 * r)
-        return np.array(self.center) + offset * scale[:, None]
+        r = np.clip((np.linalg.norm(offset, axis=1) / self.radius - self.core) / (1 - self.core), 0, 1)
+        pull = (1 - 1 / self.power) * (1 - r * r * (3 - 2 * r))[:, None] * offset
+        if 0 < self.center[0] < self.radius:
+            pull[:, 0] *= np.clip(grid[:, 0] / (0.5 * self.center[0]), 0, 1)
+        return grid - pull
 
 
-def mesh(parts: Sequence[Part], cell: float, lenses: Sequence[Lens] = (), *, relax: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def mesh(parts: Sequence[Part], cell: float, lenses: Sequence[Lens] = (), *, ground: float = 0.0, relax: int = 5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mesh the union of `parts` with triangles of about `cell`: watertight and exactly mirror-symmetric in x.
 
     Only the half x >= 0 is meshed, on a grid with a layer of samples on x = 0, and its twin is welded on. Vertices are
@@ -245,17 +263,23 @@ def mesh(parts: Sequence[Part], cell: float, lenses: Sequence[Lens] = (), *, rel
     Returns:
         vertices [m, (V, 3)], faces [(T, 3)], twins: index of each vertex's mirror image [(V,)].
     """
-    field = union(parts, margin=4 * cell)
+    field = union(parts, ground=ground, margin=4 * cell)
     lower, upper = bounds(parts)
-    lower, upper = np.array([0, -2 * cell, lower[2] - 2 * cell]), upper + 2 * cell
-    counts = np.ceil((upper - lower) / cell).astype(int) + 1
-    axes = [low + cell * np.arange(n) for low, n in zip(lower, counts, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
-    values = field(_shrink(grid, lenses)).reshape(counts)
+    lower[:2] = 0, ground
+    first, last = lower, upper  # of the grid: a lens may push what is in its ball out to the rim of the ball
+    for lens in lenses:
+        first, last = np.minimum(first, np.array(lens.center) - lens.radius), np.maximum(last, np.array(lens.center) + lens.radius)
+    first = np.array([0, *(first[1:] - 2 * cell)])
+    axes = [np.arange(start, end + 2 * cell, cell) for start, end in zip(first, last, strict=True)]
+    grid = _shrink(np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3), lenses)
+    boxed = ((grid > lower - 3 * cell) & (grid < upper + 3 * cell)).all(1)
+    values = np.full(len(grid), _FAR)
+    values[boxed] = field(grid[boxed])
     values[values == 0] = 1e-9
+    values = values.reshape([len(axis) for axis in axes])
     points, faces, _, _ = marching_cubes(values, 0.0, spacing=(cell,) * 3, gradient_direction="descent")
     seam = points[:, 0] == 0
-    points = _shrink(points.astype(float) + lower, lenses)
+    points = _shrink(points.astype(float) + first, lenses)
     points[seam, 0] = 0
     vertices, faces, twins = _join_halves(points, faces.astype(np.int64), seam)
     return _relax(vertices, faces, twins, field, cell, relax), faces, twins
@@ -276,29 +300,29 @@ def _join_halves(points: np.ndarray, faces: np.ndarray, seam: np.ndarray) -> tup
     return vertices, faces, np.concatenate([twins, others])
 
 
-def gradient(field: Field, points: np.ndarray, step: float) -> np.ndarray:
-    """Central differences of a field. [(N, 3) -> (N, 3)]"""
-    moves = step * np.eye(3)
-    return np.stack([field(points + move) - field(points - move) for move in moves], 1) / (2 * step)
+def slope(field: Field, points: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+    """Value and gradient of a field, from four samples at the corners of a tetrahedron. [(N, 3) -> (N,), (N, 3)]"""
+    corners = np.array([[1, 1, 1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1]], float)
+    values = np.stack([field(points + step * corner) for corner in corners], 1)
+    return values.mean(1), values @ corners / (4 * step)
 
 
 def _relax(vertices: np.ndarray, faces: np.ndarray, twins: np.ndarray, field: Field, cell: float, rounds: int) -> np.ndarray:
     edges = np.unique(np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), 1), axis=0)
     degree = np.bincount(edges.ravel(), minlength=len(vertices))[:, None]
     half = twins >= np.arange(len(vertices))  # the half x >= 0 and the seam; the rest follows by symmetry
-    for _ in range(rounds):
+    for i in range(rounds + 1):
         sums = np.zeros_like(vertices)
         for axis in range(3):
             for a, b in ((0, 1), (1, 0)):
                 sums[:, axis] += np.bincount(edges[:, a], vertices[edges[:, b], axis], len(vertices))
-        move = 0.6 * (sums / degree - vertices)[half]
-        here = vertices[half]
-        slope = gradient(field, here, 0.05 * cell)
-        length = np.maximum(np.linalg.norm(slope, axis=1, keepdims=True), 0.2)
-        normal = slope / length
-        here = here + move - (move * normal).sum(1, keepdims=True) * normal
-        here -= np.clip(field(here)[:, None] / length, -0.4 * cell, 0.4 * cell) * normal
-        vertices = _reflect(here, half, twins)
+        move = (0.6 if i < rounds else 0.0) * (sums / degree - vertices)[half]
+        value, steepest = slope(field, vertices[half], 0.05 * cell)
+        length = np.maximum(np.linalg.norm(steepest, axis=1, keepdims=True), 0.2)
+        normal = steepest / length
+        move -= (move * normal).sum(1, keepdims=True) * normal
+        move -= np.clip(value[:, None] / length, -0.4 * cell, 0.4 * cell) * normal
+        vertices = _reflect(vertices[half] + move, half, twins)
     return vertices
 
 
@@ -306,5 +330,5 @@ def _reflect(points: np.ndarray, half: np.ndarray, twins: np.ndarray) -> np.ndar
     vertices = np.zeros((len(twins), 3))
     vertices[half] = points
     vertices[twins == np.arange(len(twins)), 0] = 0
-    vertices[twins[half]] = np.where((twins[half] == np.flatnonzero(half))[:, None], vertices[half], vertices[half] * (-1, 1, 1))
+    vertices[twins[half]] = vertices[half] * np.where((twins[half] == np.flatnonzero(half))[:, None], 1, (-1, 1, 1))
     return vertices

@@ -65,6 +65,7 @@ class Animal:
         cell: Length of the mesh's edges where no lens is. [m]
         lenses: Where the mesh is finer.
         color_blend: Distance over which the colours of neighbouring parts mix. [m]
+        ground: Height of the ground in the recipe's coordinates. [m]
     """
 
     name: str
@@ -75,6 +76,7 @@ class Animal:
     cell: float
     lenses: Sequence[sdf.Lens] = ()
     color_blend: float = 0.01
+    ground: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +124,7 @@ def spot(color: str, shape: sdf.Shape, soft: float) -> Paint:
 
 def model(animal: Animal, *, cell: float | None = None) -> Sculpture:
     """Sculpt an animal; `cell` [m] overrides the length of its edges."""
-    vertices, faces, twins = sdf.mesh(animal.parts, cell or animal.cell, animal.lenses)
+    vertices, faces, twins = sdf.mesh(animal.parts, cell or animal.cell, animal.lenses, ground=animal.ground)
     colors = _paint(animal, vertices, faces)
     left = np.where(vertices[:, 0] >= 0, np.arange(len(twins)), twins)
     names, parents, positions, tails, roles = _skeleton(animal.joints)

@@ -24,10 +24,10 @@ TAIL = Tube(
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0266, LENSES, color_blend=0.012)
+    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0275, LENSES, color_blend=0.012)
 
 
-LENSES = (Lens((0, 0.99, 0.88), 0.40, 2.2), Lens((0, 1.0, 0.94), 0.16, 1.5))
+LENSES = (Lens((0, 1.0, 0.88), 0.45, 1.9, 0.4), Lens((0, 1.0, 0.95), 0.16, 1.4, 0.3))
 
 
 def _trunk() -> list[Part]:
@@ -79,8 +79,7 @@ def _head() -> list[Part]:
         Part(Ellipsoid((0, 0.981, 1.026), (0.030, 0.020, 0.018)), WHITE, 0.012),
         Part(Ellipsoid((0.056, 1.03, 0.918), (0.030, 0.018, 0.030), (0, 0, 10)), ORANGE, 0.02, True),  # brow
         Part(ball((0.057, 1.012, 0.931), 0.026), AMBER, 0.0, True),
-        Part(Disc((0.085, 1.092, 0.795), (0.052, 0.052), 0.015, (-10, -70, 0)), ORANGE, 0.02, True),
-        Part(Disc((0.091, 1.097, 0.811), (0.034, 0.034), 0.011, (-10, -70, 0)), "", 0.01, True, carve=True),
+        Part(Disc((0.085, 1.092, 0.795), (0.052, 0.052), 0.018, (-10, -70, 0)), ORANGE, 0.02, True),
     ]
 
 
@@ -150,7 +149,7 @@ def _paints() -> list[Paint]:
         Paint(BLACK, _tail_rings),
         Paint(BLACK, _face),
         Paint(BLACK, lambda s: s.near(ball((0.085, 1.092, 0.785), 0.06), 0.01) * ramp(s.normals[:, 2], 0.0, -0.3) * ramp(s.points[:, 1], 1.07, 1.09)),
-        spot(WHITE, Disc((0.091, 1.097, 0.813), (0.034, 0.034), 0.012, (-10, -70, 0)), 0.005),
+        spot(WHITE, Disc((0.091, 1.098, 0.813), (0.030, 0.030), 0.010, (-10, -70, 0)), 0.006),
         spot(BLACK, ball((0.057, 1.012, 0.931), 0.028), 0.007),
         Paint(AMBER, lambda s: s.near(ball((0.059, 1.013, 0.948), 0.016), 0.008)),
         spot(BLACK, ball((0.062, 1.013, 0.960), 0.008), 0.005),

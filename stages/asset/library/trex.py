@@ -11,24 +11,24 @@ GREEN, CREAM, STRIPE, TOOTH, CLAW, EYE, DARK, MOUTH = "#6f7f45", "#d9cd9c", "#38
 
 SPINE = Tube(
     (
-        (0, 3.05, -6.30, 0.06, 0.07),
-        (0, 3.02, -5.20, 0.14, 0.17),
-        (0, 2.93, -3.90, 0.25, 0.31),
-        (0, 2.86, -2.60, 0.40, 0.48),
-        (0, 2.86, -1.40, 0.54, 0.66),
-        (0, 2.84, -0.50, 0.62, 0.84),
+        (0, 3.16, -5.75, 0.06, 0.07),
+        (0, 3.07, -4.80, 0.17, 0.20),
+        (0, 2.96, -3.70, 0.31, 0.38),
+        (0, 2.89, -2.55, 0.46, 0.55),
+        (0, 2.87, -1.40, 0.58, 0.70),
+        (0, 2.84, -0.50, 0.63, 0.85),
         (0, 2.74, 0.50, 0.68, 0.92),
-        (0, 2.84, 1.50, 0.60, 0.80),
-        (0, 3.02, 2.15, 0.44, 0.58),
+        (0, 2.84, 1.45, 0.60, 0.80),
+        (0, 3.02, 2.10, 0.46, 0.60),
     )
 )
-NECK = Tube(((0, 3.08, 1.95, 0.42, 0.56), (0, 3.45, 2.60, 0.33, 0.44), (0, 3.88, 3.02, 0.29, 0.40), (0, 4.12, 3.40, 0.30, 0.38)))
-LENSES = (Lens((0, 4.05, 4.10), 1.55, 1.9), Lens((0.50, 2.05, 2.35), 0.48, 2.0))
+NECK = Tube(((0, 3.08, 1.90, 0.44, 0.60), (0, 3.45, 2.55, 0.37, 0.50), (0, 3.90, 2.98, 0.34, 0.47), (0, 4.17, 3.36, 0.35, 0.46)))
+LENSES = (Lens((0, 4.0, 4.4), 2.2, 1.8, 0.45), Lens((0.50, 2.05, 2.35), 0.75, 2.0, 0.4))
 
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("t-rex", "dinosaur", [*_body(), *_legs(), *_arms(), *_head()], _joints(), _paints(), 0.119, LENSES, color_blend=0.05)
+    return Animal("t-rex", "dinosaur", [*_body(), *_legs(), *_arms(), *_head()], _joints(), _paints(), 0.118, LENSES, color_blend=0.04, ground=-0.47)
 
 
 def _body() -> list[Part]:
@@ -40,19 +40,20 @@ def _body() -> list[Part]:
 
 
 def _legs() -> list[Part]:
-    thigh = Tube(((0.46, 2.75, -0.25, 0.34, 0.80), (0.58, 2.25, 0.02, 0.33, 0.62), (0.62, 1.72, 0.30, 0.24, 0.34)))
-    shin = Tube(((0.62, 1.78, 0.26, 0.24, 0.36), (0.62, 1.35, -0.15, 0.205, 0.29), (0.60, 0.92, -0.55, 0.145, 0.17)))
+    thigh = Tube(((0.46, 2.75, -0.25, 0.36, 0.85), (0.60, 2.15, 0.10, 0.36, 0.64), (0.66, 1.50, 0.40, 0.26, 0.36)))
+    shin = Tube(((0.66, 1.56, 0.36, 0.26, 0.38), (0.66, 1.05, -0.10, 0.22, 0.31), (0.64, 0.52, -0.58, 0.155, 0.18)))
     parts = [
         Part(thigh, GREEN, 0.25, True),
         Part(shin, GREEN, 0.15, True),
-        Part(ball((0.60, 0.88, -0.58), 0.165), GREEN, 0.08, True),
-        Part(cone((0.60, 0.86, -0.56), (0.60, 0.24, -0.22), 0.150, 0.165), GREEN, 0.08, True),
-        Part(Ellipsoid((0.60, 0.15, -0.10), (0.20, 0.16, 0.27)), GREEN, 0.10, True),
+        Part(ball((0.64, 0.48, -0.61), 0.175), GREEN, 0.08, True),
+        Part(cone((0.64, 0.46, -0.58), (0.64, -0.24, -0.20), 0.160, 0.180), GREEN, 0.08, True),
+        Part(Ellipsoid((0.64, -0.33, -0.08), (0.22, 0.18, 0.29)), GREEN, 0.10, True),
     ]
-    for x, z in ((0.38, 0.34), (0.62, 0.50), (0.86, 0.30)):
-        root = (0.60 + 0.45 * (x - 0.60), 0.14, 0.0)
-        parts.append(Part(Tube(((*root, 0.105, 0.105), (0.5 * (x + root[0]), 0.12, 0.5 * z, 0.10, 0.10), (x, 0.09, z, 0.085, 0.085))), GREEN, 0.05, True))
-        parts.append(Part(cone((x, 0.09, z + 0.03), (x + 0.15 * (x - 0.6), 0.035, z + 0.21), 0.070, 0.025), CLAW, 0.01, True))
+    for x, z in ((0.40, 0.38), (0.66, 0.56), (0.92, 0.34)):
+        root = (0.64 + 0.45 * (x - 0.64), -0.34, 0.0)
+        toe = Tube(((*root, 0.115, 0.115), (0.5 * (x + root[0]), -0.37, 0.5 * z, 0.11, 0.11), (x, -0.40, z, 0.095, 0.095)))
+        parts.append(Part(toe, GREEN, 0.05, True))
+        parts.append(Part(cone((x, -0.40, z + 0.03), (x + 0.15 * (x - 0.64), -0.455, z + 0.23), 0.078, 0.030), CLAW, 0.01, True))
     return parts
 
 
@@ -70,28 +71,28 @@ def _arms() -> list[Part]:
 def _head() -> list[Part]:
     skull = Tube(
         (
-            (0, 4.16, 3.30, 0.36, 0.34),
-            (0, 4.19, 3.66, 0.42, 0.40),
-            (0, 4.14, 4.02, 0.33, 0.35),
-            (0, 4.08, 4.42, 0.255, 0.30),
-            (0, 4.02, 4.80, 0.205, 0.235),
-            (0, 3.99, 4.98, 0.150, 0.170),
+            (0, 4.20, 3.25, 0.40, 0.42),
+            (0, 4.27, 3.72, 0.50, 0.52),
+            (0, 4.22, 4.16, 0.40, 0.47),
+            (0, 4.14, 4.66, 0.31, 0.40),
+            (0, 4.05, 5.12, 0.25, 0.31),
+            (0, 4.00, 5.32, 0.18, 0.22),
         )
     )
-    jaw = Tube(((0, 3.84, 3.42, 0.31, 0.22), (0, 3.66, 3.80, 0.28, 0.18), (0, 3.54, 4.25, 0.215, 0.140), (0, 3.50, 4.62, 0.160, 0.110)))
+    jaw = Tube(((0, 3.80, 3.42, 0.37, 0.28), (0, 3.58, 3.86, 0.34, 0.23), (0, 3.43, 4.40, 0.26, 0.175), (0, 3.37, 4.88, 0.20, 0.135)))
     parts = [
         Part(skull, GREEN, 0.15),
         Part(jaw, GREEN, 0.10),
-        Part(Ellipsoid((0.24, 4.45, 3.78), (0.13, 0.11, 0.22), (12, 0, 0)), GREEN, 0.08, True),  # brow
-        Part(Ellipsoid((0.15, 4.30, 4.30), (0.09, 0.09, 0.45), (8, 0, 0)), GREEN, 0.10, True),  # ridge of the snout
-        Part(ball((0.315, 4.315, 3.845), 0.085), EYE, 0.01, True),
-        Part(ball((0.095, 4.11, 5.09), 0.040), "", 0.03, True, carve=True),
+        Part(Ellipsoid((0.29, 4.62, 3.86), (0.15, 0.12, 0.26), (12, 0, 0)), GREEN, 0.08, True),  # brow
+        Part(Ellipsoid((0.18, 4.41, 4.50), (0.11, 0.10, 0.55), (8, 0, 0)), GREEN, 0.10, True),  # ridge of the snout
+        Part(ball((0.390, 4.44, 3.95), 0.105), GREEN, 0.01, True),
+        Part(ball((0.115, 4.14, 5.47), 0.050), "", 0.03, True, carve=True),
     ]
-    for z, x, length in ((4.88, 0.125, 0.15), (4.70, 0.185, 0.19), (4.50, 0.215, 0.20), (4.30, 0.235, 0.18), (4.10, 0.260, 0.15)):
-        y = 3.80 + 0.02 * (4.9 - z)
-        parts.append(Part(cone((x, y + 0.06, z), (x, y - length, z - 0.02), 0.062, 0.022), TOOTH, 0.01, True))
-    for z, x in ((4.56, 0.105), (4.38, 0.160), (4.19, 0.185)):
-        parts.append(Part(cone((x, 3.60 + 0.14 * (4.5 - z), z), (x, 3.72 + 0.16 * (4.5 - z), z + 0.01), 0.055, 0.022), TOOTH, 0.01, True))
+    for z, x, length in ((5.22, 0.130, 0.20), (5.02, 0.185, 0.27), (4.78, 0.225, 0.29), (4.54, 0.255, 0.26), (4.30, 0.290, 0.20)):
+        parts.append(Part(cone((x, 3.90, z), (x + 0.01, 3.80 - length, z - 0.03), 0.085, 0.025), TOOTH, 0.01, True))
+    for z, x in ((4.82, 0.135), (4.58, 0.185), (4.34, 0.215)):
+        root = 3.40 + 0.11 * (4.82 - z)
+        parts.append(Part(cone((x, root, z), (x, root + 0.26, z + 0.02), 0.075, 0.025), TOOTH, 0.01, True))
     return parts
 
 
@@ -102,17 +103,17 @@ def _joints() -> list[Joint]:
         Joint("spine", "pelvis", (0, 2.98, 0.35), (0, 3.00, 1.15), "spine"),
         Joint("chest", "spine", (0, 3.00, 1.15), (0, 3.12, 1.98), "chest"),
         Joint("neck_1", "chest", (0, 3.12, 1.98), (0, 3.60, 2.72), "neck"),
-        Joint("neck_2", "neck_1", (0, 3.60, 2.72), (0, 4.10, 3.30), "neck"),
-        Joint("head", "neck_2", (0, 4.10, 3.30), (0, 4.04, 4.90), "head"),
-        Joint("jaw", "head", (0, 3.88, 3.45), (0, 3.52, 4.55), "jaw"),
+        Joint("neck_2", "neck_1", (0, 3.60, 2.72), (0, 4.14, 3.30), "neck"),
+        Joint("head", "neck_2", (0, 4.14, 3.30), (0, 4.04, 5.25), "head"),
+        Joint("jaw", "head", (0, 3.86, 3.48), (0, 3.39, 4.80), "jaw"),
         *(Joint(f"tail_{i + 1}", f"tail_{i}" if i else "pelvis", tail[i], tail[i + 1], "tail") for i in range(4)),
         Joint("left_arm_upper", "chest", (0.45, 2.44, 1.88), (0.53, 2.08, 1.97), "left_arm_upper"),
         Joint("left_arm_lower", "left_arm_upper", (0.53, 2.08, 1.97), (0.50, 2.00, 2.30), "left_arm_lower"),
         Joint("left_hand", "left_arm_lower", (0.50, 2.00, 2.30), (0.51, 1.96, 2.42), "left_arm_foot"),
-        Joint("left_hind_upper", "pelvis", (0.46, 2.70, -0.25), (0.62, 1.74, 0.27), "left_hind_upper"),
-        Joint("left_hind_lower", "left_hind_upper", (0.62, 1.74, 0.27), (0.60, 0.88, -0.56), "left_hind_lower"),
-        Joint("left_hind_foot", "left_hind_lower", (0.60, 0.88, -0.56), (0.60, 0.20, -0.18), "left_hind_foot"),
-        Joint("left_hind_toe", "left_hind_foot", (0.60, 0.20, -0.18), (0.62, 0.09, 0.50), "left_hind_foot"),
+        Joint("left_hind_upper", "pelvis", (0.46, 2.70, -0.25), (0.66, 1.53, 0.36), "left_hind_upper"),
+        Joint("left_hind_lower", "left_hind_upper", (0.66, 1.53, 0.36), (0.64, 0.48, -0.59), "left_hind_lower"),
+        Joint("left_hind_foot", "left_hind_lower", (0.64, 0.48, -0.59), (0.64, -0.29, -0.16), "left_hind_foot"),
+        Joint("left_hind_toe", "left_hind_foot", (0.64, -0.29, -0.16), (0.66, -0.39, 0.56), "left_hind_foot"),
     ]
 
 
@@ -132,20 +133,20 @@ def _belly(s: Surface) -> np.ndarray:
 
 def _mouth(s: Surface) -> np.ndarray:
     x, y, z = s.points.T
-    roof = ramp(s.normals[:, 1], -0.35, -0.7) * ramp(y, 3.72, 3.76) * ramp(x, 0.22, 0.16)
-    floor = ramp(s.normals[:, 1], 0.35, 0.7) * ramp(y, 3.86, 3.80) * ramp(x, 0.20, 0.14)
-    return np.maximum(roof, floor) * ramp(z, 3.75, 3.9)
+    roof = ramp(s.normals[:, 1], -0.4, -0.75) * ramp(y, 3.64, 3.68) * ramp(x, 0.24, 0.18)
+    floor = ramp(s.normals[:, 1], 0.4, 0.75) * ramp(y, 3.80, 3.74) * ramp(x, 0.24, 0.17)
+    return np.maximum(roof, floor) * ramp(z, 3.80, 3.95)
 
 
 def _paints() -> list[Paint]:
     return [
         Paint(CREAM, _belly),
-        Paint("#58663a", lambda s: 0.6 * ramp(s.noise(0.6, 9), 0.1, 0.8) * ramp(s.points[:, 1], 0.3, 0.6)),
+        Paint("#58663a", lambda s: 0.6 * ramp(s.noise(0.6, 9), 0.1, 0.8) * ramp(s.points[:, 1], 0.0, 0.4)),
         Paint(STRIPE, _stripes),
         Paint(MOUTH, _mouth),
-        Paint("#4c5a2e", lambda s: 0.7 * ramp(s.normals[:, 1], 0.3, 0.8) * ramp(s.points[:, 2], 3.3, 3.6) * ramp(s.points[:, 1], 4.1, 4.2)),
-        spot(DARK, ball((0.315, 4.315, 3.845), 0.100), 0.04),
-        spot(EYE, ball((0.345, 4.325, 3.865), 0.062), 0.03),
-        spot(DARK, Ellipsoid((0.395, 4.328, 3.880), (0.03, 0.045, 0.014)), 0.02),
-        spot(DARK, ball((0.095, 4.11, 5.09), 0.045), 0.03),
+        Paint("#4c5a2e", lambda s: 0.7 * ramp(s.normals[:, 1], 0.3, 0.8) * ramp(s.points[:, 2], 3.3, 3.6) * ramp(s.points[:, 1], 4.15, 4.25)),
+        spot(DARK, ball((0.390, 4.44, 3.95), 0.106), 0.03),
+        spot(EYE, ball((0.440, 4.45, 3.97), 0.066), 0.02),
+        spot(DARK, Ellipsoid((0.495, 4.455, 3.985), (0.03, 0.050, 0.012)), 0.02),
+        spot(DARK, ball((0.115, 4.14, 5.47), 0.052), 0.03),
     ]
