@@ -22,6 +22,7 @@ from stages.progress import SILENT, Progress
 from stages.view.camera import Camera, orbit, smooth_path
 from stages.view.ground import Ground, checkerboard, composite, hide_below
 from stages.view.shadow import Shadow, shade
+from stages.view.texture import SurfaceShader
 
 from .params import CAMERAS, Params
 from .resample import resample
@@ -119,6 +120,7 @@ class _Film:
 
     def __init__(self, asset: Asset, rig: Rig, skin: Skin, splat: Splat | None, motion: Motion, params: Params, width: int, height: int) -> None:
         self.asset, self.splat, self.params = asset, splat, params
+        self.shade = SurfaceShader(asset, texture_limit=4 * max(width, height))
         self.weights = torch.from_numpy(skin.weights)
         self.vertices = torch.from_numpy(asset.vertices)
         self.pose = kinematics.pose_of(motion, kinematics.Skeleton.from_rig(rig))
@@ -180,7 +182,7 @@ class _Film:
         return render(means, carried, hide_below(means, torch.from_numpy(splat.opacities)), torch.from_numpy(splat.colors), camera)
 
     def _mesh(self, points: torch.Tensor, camera: Camera) -> tuple[torch.Tensor, torch.Tensor]:
-        from stages.view.mesh import render_asset
+        from stages.view.mesh import render_mesh
 
-        rgba = torch.as_tensor(render_asset(self.asset, points.numpy(), camera, shaded=True, supersample=2))
+        rgba = render_mesh(points.numpy(), self.asset.faces, self.shade, camera, supersample=2, shaded=True, weld=self.asset.weld)
         return rgba[..., :3], rgba[..., 3:]

@@ -12,9 +12,9 @@ from schemas.asset import Asset
 from stages.body import quaternion, skinning
 from stages.progress import Progress
 from stages.view.camera import Camera, orbit
-from stages.view.mesh import render_asset
+from stages.view.mesh import render_mesh
 from stages.view.rasterize import render
-from stages.view.surface import SurfaceColor
+from stages.view.texture import SurfaceShader
 
 BATCH = 4  # views a step
 HELD_OUT = 8
@@ -72,13 +72,13 @@ def photograph(asset: Asset, count: int, size: int, shaded: bool, rng: np.random
     """Views from random directions over the sphere; the lowest are left out, nobody looks from under the ground."""
     low, high = asset.vertices.min(0), asset.vertices.max(0)
     middle, radius = 0.5 * (low + high), 0.5 * float(np.linalg.norm(high - low))
-    color, cameras, images = SurfaceColor(asset), [], []
+    shade, cameras, images = SurfaceShader(asset, texture_limit=4 * size), [], []
     progress.begin("views of the mesh", count)
     for index in range(count):
         azimuth, elevation = rng.uniform(-math.pi, math.pi), math.asin(rng.uniform(-0.45, 0.98))
         focal = 1.6
         camera = orbit(torch.as_tensor(middle)[None], azimuth=azimuth, elevation=elevation, distance=2.1 * focal * radius, focal=focal, width=size, height=size)
-        images.append(torch.from_numpy(render_asset(asset, asset.vertices, camera, shaded=shaded, color=color)))
+        images.append(render_mesh(asset.vertices, asset.faces, shade, camera, supersample=2, shaded=shaded, weld=asset.weld))
         cameras.append(camera)
         progress.update(index + 1)
     joined = Camera(torch.cat([c.view for c in cameras]), torch.cat([c.intrinsics for c in cameras]), size, size)

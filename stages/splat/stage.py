@@ -13,8 +13,7 @@ from schemas.skin import Skin
 from schemas.splat import Splat
 from stages.body import quaternion
 from stages.progress import SILENT, Progress
-from stages.view.mesh import light
-from stages.view.surface import SurfaceColor, to_srgb
+from stages.view.mesh import brightness, surface_colors
 
 from . import optimise
 from .params import Params
@@ -69,9 +68,9 @@ def bind(asset: Asset, skin: Skin, start: Start) -> np.ndarray:
 
 
 def _initial(asset: Asset, start: Start, shaded: bool) -> optimise.Kernels:
-    color = SurfaceColor(asset).linear(start.faces, start.barycentric)
+    color = surface_colors(asset, start.faces, start.barycentric)
     if shaded:
-        color = color * light(start.normals)[:, None]
+        color = np.clip(color * brightness(start.normals), 0, 1)
     spread = start.spacing[:, None] * np.array([SPREAD, SPREAD, SPREAD * THICKNESS])
     count = len(start.means)
     return optimise.Kernels(
@@ -79,5 +78,5 @@ def _initial(asset: Asset, start: Start, shaded: bool) -> optimise.Kernels:
         rotations=quaternion.from_matrix(frames(start.normals)).float(),
         scales=torch.as_tensor(np.log(spread)).float(),
         opacities=torch.full((count,), float(np.log(OPACITY / (1 - OPACITY)))),
-        colors=torch.as_tensor(to_srgb(color)).float(),
+        colors=torch.as_tensor(color).float(),
     )

@@ -1,99 +1,129 @@
-"""Views of a mesh by ray casting (Embree): ground truth for the splats, and the mesh look of the render stage."""
+"""Views of a mesh by ray casting with Embree: what splats are fitted to, and the mesh look of videos."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
-from schemas.asset import Asset
+import numpy as np
+import torch
+
+from schemas.errors import InputError, MissingError
 
 from .camera import Camera
-from .surface import SurfaceColor, to_srgb
+from .texture import SurfaceShader, surface_colors
 
-KEY = np.array([0.45, 0.75, 0.50])  # towards the key light, world
-KEY = KEY / np.linalg.norm(KEY)
-AMBIENT, SKY, DIRECT = 0.30, 0.30, 0.55  # sum 1.15: surfaces facing the light are a little brighter than their albedo
+__all__ = ["SurfaceShader", "brightness", "render_mesh", "surface_colors"]
 
+Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
-def light(normals: np.ndarray) -> np.ndarray:
-    """Light that a surface receives: ambient + sky from above + one key light; linear factor. [(M, 3) -> (M,)]"""
-    return AMBIENT + SKY * (0.5 + 0.5 * normals[:, 1]) + DIRECT * np.maximum(normals @ KEY, 0)
+_LIGHT = np.array([0.42, 0.78, 0.46]) / np.linalg.norm([0.42, 0.78, 0.46])  # towards the light: above, front left
+_AMBIENT, _DIFFUSE = 0.68, 0.36
 
 
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray) -> np.ndarray:
-    """Smooth unit normals, area-weighted over welded vertices. [m (V, 3), (T, 3), (V,) -> (V, 3)]"""
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    face = np.cross(b - a, c - a)
-    total = np.zeros((int(weld.max()) + 1, 3))
-    for k in range(3):
-        np.add.at(total, weld[faces[:, k]], face)
-    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
-    return total[weld]
-
-
-def cast_rays(vertices: np.ndarray, faces: np.ndarray, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First hits on a triangle mesh.
-
-    Parameters:
-        vertices: [m, (V, 3)]
-        faces: [(T, 3)]
-        origins, directions: [m, (M, 3)]
-
-    Returns:
-        Face index, -1 where the ray misses [(M,)], barycentric coordinates [(M, 3)] and distance in units of the
-        direction's length [(M,)].
-    """
-    from embreex.mesh_construction import TriangleMesh
-    from embreex.rtcore_scene import EmbreeScene
-
-    scene = EmbreeScene()
-    mesh = TriangleMesh(scene, np.ascontiguousarray(vertices, np.float32), np.ascontiguousarray(faces, np.int32))
-    hits = scene.run(np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32), output=1)
-    del mesh  # must outlive the query
-    u, v = hits["u"], hits["v"]
-    return hits["primID"].astype(np.int64), np.stack([1 - u - v, u, v], 1), hits["tfar"]
-
-
-def render_asset(
-    asset: Asset,
+def render_mesh(
     vertices: np.ndarray,
+    faces: np.ndarray,
+    shade: Shade | np.ndarray,
     camera: Camera,
     *,
-    shaded: bool = True,
-    supersample: int = 2,
-    color: SurfaceColor | None = None,
-) -> np.ndarray:
-    """Images of an asset, posed or at rest.
+    supersample: int = 1,
+    shaded: bool = False,
+    weld: np.ndarray | None = None,
+) -> torch.Tensor:
+    """Render a mesh, at rest or deformed.
 
     Parameters:
-        asset: Its faces and look.
-        vertices: Posed render vertices, one set for all frames or one each. [m, (V, 3) or (F, V, 3)]
-        camera: F cameras.
-        shaded: Lit by `light`; otherwise the bare base colour.
+        vertices: The same for all frames, or one set per frame. [m, (V, 3) or (F, V, 3)]
+        faces: [(T, 3)]
+        shade: Colours per vertex (V, 3), or a function of face index (M,) and barycentric weights (M, 3) to colours
+            (M, 3), such as a `SurfaceShader`. sRGB. [0..1]
+        camera: One camera per frame.
         supersample: Rays per pixel edge.
-        color: A look-up to share between calls (textures are decoded once).
+        shaded: Multiply by a soft diffuse light from above; off for the plain surface colour that splats store.
+        weld: Geometric vertex of each vertex, so that light is smooth across seams. [(V,)]
 
     Returns:
-        Premultiplied sRGB and alpha. [0..1, float32, (F, H, W, 4)]
+        Premultiplied rgba. [0..1 float32, (F, H, W, 4)]
+
+    Raises:
+        InputError: The image has no pixels. MissingError: embreex is not installed. ValueError: shapes that do not fit.
     """
-    color = color or SurfaceColor(asset)
-    rays = camera.rays(supersample).numpy()  # [F, H s, W s, 3]
-    height, width = rays.shape[1:3]
-    images = np.zeros((camera.frames, camera.height, camera.width, 4), np.float32)
+    vertices, faces = np.asarray(vertices, np.float32), np.asarray(faces)
+    if camera.width < 1 or camera.height < 1:
+        raise InputError(f"image size {camera.width} x {camera.height}: has no pixels;", "width and height must be at least 1.")
+    if vertices.ndim not in (2, 3) or vertices.shape[-1] != 3 or (vertices.ndim == 3 and len(vertices) != camera.frames):
+        raise ValueError(f"vertices have shape {vertices.shape}, (V, 3) or ({camera.frames}, V, 3) is needed")
+    if not callable(shade):
+        shade = _vertex_shader(faces, np.asarray(shade, np.float32))
+    height, width, s = camera.height, camera.width, supersample
+    image = np.zeros((camera.frames, height, width, 4), np.float32)
+    position = camera.position.detach().cpu().numpy()
+    scene, normals = None, None
     for frame in range(camera.frames):
-        points = vertices if vertices.ndim == 2 else vertices[frame]
-        directions = rays[frame].reshape(-1, 3)
-        origins = np.broadcast_to(camera.position[frame].numpy(), directions.shape)
-        hit, barycentric, _ = cast_rays(points, asset.faces, origins, directions)
-        rows = np.flatnonzero(hit >= 0)
-        samples = np.zeros((height * width, 4), np.float32)
-        linear = color.linear(hit[rows], barycentric[rows])
-        if shaded:
-            normals = vertex_normals(points, asset.faces, asset.weld)
-            smooth = np.einsum("mk,mkc->mc", barycentric[rows], normals[asset.faces[hit[rows]]])
-            smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-9)
-            smooth *= np.where((smooth * directions[rows]).sum(1, keepdims=True) > 0, -1, 1)  # seen from inside: both sides are lit
-            linear = linear * light(smooth)[:, None]
-        samples[rows, :3], samples[rows, 3] = to_srgb(linear), 1
-        s = supersample
-        images[frame] = samples.reshape(camera.height, s, camera.width, s, 4).mean((1, 3))
-    return images
+        if scene is None or vertices.ndim == 3:
+            points = vertices[frame] if vertices.ndim == 3 else vertices
+            scene = _scene(points, faces)
+            normals = _vertex_normals(points, faces, weld) if shaded else None
+        one = Camera(camera.view[frame : frame + 1].detach().cpu().float(), camera.intrinsics[frame : frame + 1].detach().cpu().float(), width, height)
+        rays = one.rays(s).numpy().reshape(-1, 3)
+        hit, face, barycentric = _cast(scene, position[frame], rays)
+        samples = np.zeros((len(rays), 4), np.float32)
+        color = shade(face, barycentric)
+        if normals is not None:
+            color = np.clip(color * _light(normals, faces[face], barycentric, rays[hit]), 0, 1)
+        samples[hit, :3], samples[hit, 3] = color, 1
+        image[frame] = samples.reshape(height, s, width, s, 4).mean((1, 3))
+    return torch.from_numpy(image)
+
+
+def _vertex_shader(faces: np.ndarray, colors: np.ndarray) -> Shade:
+    def shade(face: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+        return np.einsum("mk,mkc->mc", barycentric, colors[faces[face]])
+
+    return shade
+
+
+def _scene(vertices: np.ndarray, faces: np.ndarray):
+    """Embree's search tree over the triangles."""
+    try:
+        from embreex import rtcore_scene
+        from embreex.mesh_construction import TriangleMesh
+    except ImportError as error:
+        raise MissingError(f"views of a mesh need embreex ({error});", "pip install embreex.") from error
+    scene = rtcore_scene.EmbreeScene()
+    TriangleMesh(scene, np.ascontiguousarray(vertices[faces], np.float32))
+    return scene
+
+
+def _cast(scene, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First hits of rays from one point: indices of the rays that hit (M,), faces (M,), barycentric weights (M, 3)."""
+    origins = np.ascontiguousarray(np.broadcast_to(origin.astype(np.float32), directions.shape))
+    found = scene.run(origins, np.ascontiguousarray(directions, np.float32), output=True)
+    hit = np.flatnonzero(found["primID"] >= 0)
+    u, v = found["u"][hit], found["v"][hit]
+    return hit, found["primID"][hit], np.stack([1 - u - v, u, v], -1)
+
+
+def _vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray | None) -> np.ndarray:
+    """Unit normals weighted by area. [(V, 3)]"""
+    corners = vertices[faces].astype(np.float64)
+    weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    owner = np.arange(len(vertices)) if weld is None else weld
+    total = np.zeros((int(owner.max()) + 1, 3))
+    for k in range(3):
+        np.add.at(total, owner[faces[:, k]], weighted)
+    total /= np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-20)
+    return total[owner]
+
+
+def brightness(normals: np.ndarray) -> np.ndarray:
+    """Factor of the soft light from above on surfaces with these unit normals. [(M, 3) -> (M, 1)]"""
+    return _AMBIENT + _DIFFUSE * (normals @ _LIGHT)[:, None]
+
+
+def _light(normals: np.ndarray, corners: np.ndarray, barycentric: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Brightness of hit points; a surface seen from behind is lit as if turned round. [(M, 1)]"""
+    normal = np.einsum("mk,mkc->mc", barycentric, normals[corners])
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
+    normal = np.where((normal * rays).sum(1, keepdims=True) > 0, -normal, normal)
+    return brightness(normal)

@@ -9,9 +9,8 @@ import pytest
 import torch
 import trimesh
 
-from schemas import ply
 from schemas.asset import Asset
-from schemas.errors import AkdError, InputError
+from schemas.errors import InputError
 from schemas.skin import Skin
 from stages.splat import stage
 from stages.splat.params import Params
@@ -110,28 +109,3 @@ def test_wrong_skin_and_flat_mesh_are_refused():
     asset.vertices[:] = 0
     with pytest.raises(InputError, match="no area"):
         stage.run(asset, skin_of(ball()), QUICK)
-
-
-def test_ply_round_trip(result, tmp_path):
-    _, splat = result
-    back = ply.read(ply.write(tmp_path / "x.ply", splat))
-    for name, values in back.items():
-        np.testing.assert_allclose(values, getattr(splat, name), atol=2e-5, err_msg=name)
-
-
-def test_ply_reads_with_a_standard_reader_in_the_order_of_3dgs(result, tmp_path):
-    _, splat = result
-    data = trimesh.load(ply.write(tmp_path / "x.ply", splat)).metadata["_ply_raw"]["vertex"]["data"]
-    assert list(data.dtype.names) == list(ply.NAMES)
-    np.testing.assert_allclose(data["rot_0"], splat.rotations[:, 3], atol=1e-6)
-    np.testing.assert_allclose(1 / (1 + np.exp(-data["opacity"])), splat.opacities, atol=1e-5)
-
-
-def test_damaged_ply_gives_one_clear_line(result, tmp_path):
-    _, splat = result
-    data = ply.write(tmp_path / "x.ply", splat).read_bytes()
-    for bad in (b"", data[:100], data[:-5], data.replace(b"opacity", b"opaqity"), data.replace(b"vertex", b"vortex"), b"solid stl"):
-        (tmp_path / "x.ply").write_bytes(bad)
-        with pytest.raises(AkdError) as error:
-            ply.read(tmp_path / "x.ply")
-        assert "x.ply" in str(error.value) and "\n" not in str(error.value)
