@@ -137,11 +137,15 @@ def _bird(b: _Bones, rng: np.random.Generator) -> None:
     top, slope = hip + 0.5 * r, u(0.0, 0.4)
     ahead = np.array([0, math.sin(slope), math.cos(slope)])
     rear = np.array([0, top, -0.45 * length])
-    b.chain("", ["pelvis", "spine", "chest"], [rear, rear + 0.35 * length * ahead, rear + 0.65 * length * ahead, rear + length * ahead], [0.6 * r, r, r, 0.6 * r])
+    b.chain(
+        "", ["pelvis", "spine", "chest"], [rear, rear + 0.35 * length * ahead, rear + 0.65 * length * ahead, rear + length * ahead], [0.6 * r, r, r, 0.6 * r]
+    )
     base = rear + length * ahead
     neck, rise = u(0.25, 0.85), u(0.9, 1.45)
     crest = base + neck * np.array([0, math.sin(rise), math.cos(rise)])
-    b.chain("chest", ["neck", "neck", "head"], [base, 0.5 * (base + crest) + (0, 0, 0.03), crest, crest + (0, -0.02, u(0.14, 0.24))], [0.4 * r, 0.055, 0.075, 0.04])
+    b.chain(
+        "chest", ["neck", "neck", "head"], [base, 0.5 * (base + crest) + (0, 0, 0.03), crest, crest + (0, -0.02, u(0.14, 0.24))], [0.4 * r, 0.055, 0.075, 0.04]
+    )
     _tail(b, rng, rear, u(0.15, 0.35), u(-0.4, 0.6), 0.5 * r)
     shoulder = np.array([0.8 * r, base[1] - 0.1 * r, base[2] - 0.1])
     b.pair("chest", "wing", ["upper", "lower"], [shoulder, shoulder + (0.05, -0.06, -0.2), shoulder + (0.02, -0.1, -0.42)], [0.07, 0.07, 0.04])
@@ -155,7 +159,9 @@ def _dinosaur(b: _Bones, rng: np.random.Generator) -> None:
     slope, top = u(-0.05, 0.5), hip + 0.2 * r
     ahead = np.array([0, math.sin(slope), math.cos(slope)])
     rear = np.array([0, top, -0.15])
-    b.chain("", ["pelvis", "spine", "chest"], [rear, rear + 0.35 * length * ahead, rear + 0.65 * length * ahead, rear + length * ahead], [r, r, 0.9 * r, 0.6 * r])
+    b.chain(
+        "", ["pelvis", "spine", "chest"], [rear, rear + 0.35 * length * ahead, rear + 0.65 * length * ahead, rear + length * ahead], [r, r, 0.9 * r, 0.6 * r]
+    )
     base, rise = rear + length * ahead, u(0.5, 1.2)
     crest = base + u(0.12, 0.35) * np.array([0, math.sin(rise), math.cos(rise)])
     size = u(0.1, 0.17)
@@ -171,7 +177,12 @@ def _biped(b: _Bones, rng: np.random.Generator) -> None:
     """Upright, like humans and robots; arms hang or stand off."""
     u = rng.uniform
     hip, r, torso = u(0.75, 0.98), u(0.11, 0.18), u(0.45, 0.62)
-    b.chain("", ["pelvis", "spine", "chest"], [(0, hip + 0.03, 0), (0, hip + 0.35 * torso, 0.01), (0, hip + 0.65 * torso, 0), (0, hip + torso, 0)], [r, 0.9 * r, r, 0.7 * r])
+    b.chain(
+        "",
+        ["pelvis", "spine", "chest"],
+        [(0, hip + 0.03, 0), (0, hip + 0.35 * torso, 0.01), (0, hip + 0.65 * torso, 0), (0, hip + torso, 0)],
+        [r, 0.9 * r, r, 0.7 * r],
+    )
     top = hip + torso
     size = u(0.09, 0.16)
     b.chain("chest", ["neck", "head"], [(0, top, 0), (0, top + 0.1, 0.01), (0, top + 0.12 + 1.7 * size, 0.03)], [0.06, size, 0.8 * size])
@@ -266,5 +277,3 @@ def _weights(b: _Bones, joint: int, t: float) -> np.ndarray:
     if share:
         row[b.parents[joint]] += share
     return row
-
-

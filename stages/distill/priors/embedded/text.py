@@ -29,7 +29,32 @@ _BODY_WORDS = {
     ),
     "animal": "animal creature character beast",
 }
-_IGNORED = set("a an the is are of and with slowly quickly fast slow forward forwards big small large little old young t rex".split())
+_IGNORED = set(
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "of",
+        "and",
+        "with",
+        "slowly",
+        "quickly",
+        "fast",
+        "slow",
+        "forward",
+        "forwards",
+        "big",
+        "small",
+        "large",
+        "little",
+        "old",
+        "young",
+        "t",
+        "rex",
+    ]
+)
 
 GAITS: dict[str, str] = {word: gait for gait, words in _GAIT_WORDS.items() for word in words}
 BODIES: dict[str, str] = {word: body for body, words in _BODY_WORDS.items() for word in words.split()}

@@ -1,0 +1,1 @@
+"""Motion metrics: which gait it is, whether feet slide, sink or float."""
