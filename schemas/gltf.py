@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from .gltf_read import Scene, read
+from .gltf_write import write
 
-__all__ = ["Scene", "read"]
+__all__ = ["Scene", "read", "write"]
