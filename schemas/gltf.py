@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from .gltf_read import Scene, read
-from .gltf_write import write
+from .gltf_write import nearest_bone, top_influences, write
 
-__all__ = ["Scene", "read", "write"]
+__all__ = ["Scene", "nearest_bone", "read", "top_influences", "write"]
