@@ -1,0 +1,33 @@
+"""Parameters of tracking (METHOD 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from schemas.params import param
+
+
+@dataclasses.dataclass(frozen=True)
+class Params:
+    """What decides how a motion is made physical.
+
+    Gains and contact are given relative to the body: with M its mass, h its standing height and g gravity, torques
+    scale with M g h and times with sqrt(h / g), so that one default serves a dog and an elephant (Froude similarity).
+    """
+
+    iterations: int = param(200, "optimisation steps", low=0, high=100000)
+    substeps: int = param(0, "simulation steps per frame, 0: as many as the body's size asks for", low=0, high=2000)
+    hold: int = param(4, "simulation steps a control is held", low=1, high=2000)
+    density: float = param(500.0, "density of the bone cuboids, which overfill the body", unit="kg/m^3", low=1, high=20000)
+    gain: float = param(1.25, "joint spring, in M g h per radian", low=0.01, high=1000)
+    damping: float = param(0.17, "joint damping time, in sqrt(h/g)", low=0, high=10)
+    friction: float = param(0.8, "Coulomb friction of the ground", low=0, high=10)
+    upright: float = param(1.7, "spring that keeps the root upright, in M g h per radian", low=0, high=1000)
+    objective: str = param("corners", "what is compared with the target", choices=("corners", "coordinates"))
+    smoothness: float = param(1e-3, "weight of the controls' temporal Laplacian (lambda 3)", low=0, high=1000)
+    learning_rate: float = param(0.01, "Adam step of the controls", unit="rad", low=1e-6, high=10)
+    clip: float = param(0.05, "largest norm of the adjoint at a chunk boundary, 0: no clipping", low=0, high=1e9)
+    chunk: int = param(20, "simulation steps between chunk boundaries", low=1, high=100000)
+    grounding: str = param("clip", "shift of the target's height before tracking", choices=("clip", "none"))
+    seed: int = param(0, "seed (tracking draws nothing at random)", low=0)
+    device: str = param("auto", "where to simulate", choices=("auto", "cpu", "cuda"), invalidating=False)

@@ -1,0 +1,217 @@
+"""The kernel against MuJoCo, analytic motion and finite differences."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+
+from stages.track.body import GRAVITY, Body
+from stages.track.simulator import Simulator
+
+from .beasts import make_rig, quadruped, random_tree, trot
+from .oracle import mjcf
+
+
+def _zeros(simulator: Simulator) -> tuple[torch.Tensor, ...]:
+    worlds, bones = simulator.worlds, len(simulator.body.parents)
+    return torch.zeros(simulator.knots, worlds, bones, 3), torch.zeros(worlds, 3), torch.zeros(worlds, 3), torch.zeros(worlds, bones, 3)
+
+
+def _box(half: tuple[float, float, float] = (0.1, 0.1, 0.1)) -> Body:
+    return Body.from_rig(make_rig("box", [("box", -1, (0, half[1], 0), (0, 0, 0), half, "other")]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_accelerations_match_mujoco(seed: int) -> None:
+    mujoco = pytest.importorskip("mujoco")
+    body = Body.from_rig(random_tree(seed, 3 + seed))
+    rng, count = np.random.default_rng(seed), 3 + seed
+    turn, position = Rotation.random(rng=rng), rng.uniform(-1, 1, 3) + [0, 20, 0]
+    angles, rates = rng.uniform(-1.2, 1.2, (2, count, 3)) * [[[1]], [[3]]]
+    velocity, spin = rng.normal(size=3), rng.normal(size=3) * 2
+    # without springs a step of 1 s changes the velocities by exactly the accelerations
+    simulator = Simulator(body, steps=1, time_step=1.0, gain=0.0)
+    simulator.start(position, turn.as_quat(), angles)
+    control = _zeros(simulator)[0]
+    simulator.forward(control, *(torch.tensor(v, dtype=torch.float32)[None] for v in (velocity, spin, rates)))
+    model = mujoco.MjModel.from_xml_string(mjcf(body))
+    data = mujoco.MjData(model)
+    data.qpos[:] = np.concatenate([position, turn.as_quat()[[3, 0, 1, 2]], angles[1:].ravel()])
+    data.qvel[:] = np.concatenate([velocity, turn.inv().apply(spin), rates[1:].ravel()])
+    mujoco.mj_forward(model, data)
+    ours = (simulator.rate[1, 0, 1:] - simulator.rate[0, 0, 1:]).numpy().ravel()
+    theirs = data.qacc[6:]
+    scale = np.abs(theirs).max()
+    assert np.abs(ours - theirs).max() < 2e-4 * scale
+    alpha = (simulator.spin[1, 0] - simulator.spin[0, 0]).numpy()
+    accel = (simulator.velocity[1, 0] - simulator.velocity[0, 0]).numpy()
+    assert np.abs(alpha - turn.apply(data.qacc[3:6])).max() < 2e-4 * scale
+    assert np.abs(accel - data.qacc[:3]).max() < 2e-4 * scale
+
+
+def test_free_fall_is_analytic() -> None:
+    simulator = Simulator(_box(), steps=100, time_step=0.005)
+    simulator.start([0, 10, 0], [0, 0, 0, 1], np.zeros((1, 3)))
+    control, velocity, spin, rate = _zeros(simulator)
+    simulator.forward(control, velocity + torch.tensor([1.0, 2.0, 3.0]), spin, rate)
+    time = 0.5
+    # semi-implicit Euler falls g dt t / 2 further than the parabola
+    expected = np.array([1.0, 2.0, 3.0]) * time + [0, 10 - GRAVITY * time * (time + 0.005) / 2, 0]
+    np.testing.assert_allclose(simulator.position[100, 0].numpy(), expected, atol=1e-4)
+
+
+def test_momentum_is_conserved_without_gravity() -> None:
+    body = Body.from_rig(random_tree(3, 5))
+    simulator = Simulator(body, steps=201, time_step=0.001, gravity=0.0)
+    simulator.start([0, 5, 0], [0, 0, 0, 1], np.zeros((5, 3)))
+    control, velocity, spin, rate = _zeros(simulator)
+    generator = torch.Generator().manual_seed(0)
+    control = control + 0.3 * torch.randn(5, 3, generator=generator)
+    simulator.forward(control, velocity + 0.5, spin + 1.0, rate)
+    first, last = (_momentum(simulator, step) for step in (0, 200))
+    assert np.abs(simulator.angle[200].numpy()).max() > 0.1  # it moved
+    np.testing.assert_allclose(last[0], first[0], rtol=2e-3, atol=2e-3 * np.abs(first[0]).max())
+    np.testing.assert_allclose(last[1], first[1], rtol=1e-2, atol=1e-2 * np.abs(first[1]).max())
+
+
+def _momentum(simulator: Simulator, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Linear and angular momentum about the world's origin."""
+    import warp as wp
+
+    body = simulator.body
+    turn, joint = simulator.turn[step, 0].double().numpy(), simulator.joint[step, 0].double().numpy()
+    spin, speed = (wp.to_torch(getattr(simulator._scratch, name))[step, 0].double().numpy() for name in ("spin", "velocity"))
+    arm = np.einsum("jik,jk->ji", turn, body.centers)
+    p = body.masses[:, None] * (speed + np.cross(spin, arm))
+    own = np.einsum("jik,jkl,jml,jm->ji", turn, body.inertias, turn, spin)
+    return p.sum(0), (own + np.cross(joint + arm, p)).sum(0)
+
+
+def test_springs_hold_a_pose() -> None:
+    body = Body.from_rig(random_tree(1, 5))
+    simulator = Simulator(body, steps=600, time_step=0.002, gravity=0.0, hold=600)
+    simulator.start([0, 5, 0], [0, 0, 0, 1], np.zeros((5, 3)))
+    control, *rest = _zeros(simulator)
+    control[:, :, 1:] = torch.tensor([0.3, -0.2, 0.1])
+    simulator.forward(control, *rest)
+    np.testing.assert_allclose(simulator.angle[-1, 0, 1:].numpy(), np.tile([0.3, -0.2, 0.1], (4, 1)), atol=0.02)
+
+
+def test_limits_hold_against_the_controls() -> None:
+    rig = random_tree(1, 3)
+    rig.limits = np.tile(np.array([-0.2, 0.2], np.float32), (3, 3, 1))
+    simulator = Simulator(Body.from_rig(rig), steps=500, time_step=0.002, gravity=0.0, hold=500)
+    simulator.start([0, 5, 0], [0, 0, 0, 1], np.zeros((3, 3)))
+    control, *rest = _zeros(simulator)
+    simulator.forward(control + 1.0, *rest)
+    assert 0.2 < float(simulator.angle[-1, 0, 1:].max()) < 0.45
+
+
+def test_dropped_box_comes_to_rest_on_the_ground() -> None:
+    simulator = Simulator(_box(), steps=1000, time_step=0.002)
+    simulator.start([0, 0.3, 0], [0, 0, 0, 1], np.zeros((1, 3)))
+    simulator.forward(*_zeros(simulator))
+    height = simulator.position[:, 0, 1].numpy()
+    assert abs(height[-1] - 0.1) < 2e-3
+    assert np.abs(simulator.velocity[-1, 0].numpy()).max() < 1e-2
+    assert height.min() > 0.08
+
+
+def test_sliding_box_slows_down_by_friction() -> None:
+    friction = 0.4
+    simulator = Simulator(_box((0.3, 0.05, 0.3)), steps=100, time_step=0.002, friction=friction)
+    simulator.start([0, 0.05 - 1e-4, 0], [0, 0, 0, 1], np.zeros((1, 3)))
+    control, velocity, spin, rate = _zeros(simulator)
+    simulator.forward(control, velocity + torch.tensor([2.0, 0.0, 0.0]), spin, rate)
+    speed = simulator.velocity[:, 0, 0].numpy()
+    deceleration = (speed[20] - speed[100]) / (80 * 0.002)
+    assert deceleration == pytest.approx(friction * GRAVITY, rel=0.05)
+
+
+def test_box_sticks_on_the_ground() -> None:
+    simulator = Simulator(_box(), steps=300, time_step=0.002)
+    simulator.start([0, 0.1, 0], [0, 0, 0, 1], np.zeros((1, 3)))
+    control, velocity, spin, rate = _zeros(simulator)
+    simulator.forward(control, velocity + torch.tensor([0.0, 0.0, 0.1]), spin, rate)
+    assert abs(float(simulator.position[-1, 0, 2])) < 0.01
+
+
+def _check_gradient(body: Body, height: float, steps: int, tolerance: float, angles: np.ndarray) -> None:
+    """Directional derivatives along random directions by central differences: one world each."""
+    generator = torch.Generator().manual_seed(1)
+    count, directions, size = len(body.parents), 4, 1e-2
+    worlds = 2 * directions
+    make = {"steps": steps, "time_step": 0.002, "hold": 4, "upright": 1.7}
+    single, many = Simulator(body, **make), Simulator(body, worlds=worlds, gradients=False, **make)
+    for simulator in (single, many):
+        simulator.start([0, height, 0], [0, 0, 0, 1], angles)
+    base = [0.2 * torch.randn(z.shape, generator=generator) for z in _zeros(single)]
+    weight = torch.randn((count, 3), generator=generator).double()
+    single.forward(*base)
+    single.zero_grad()
+    single.grad.joint[-1, 0] = weight.float()
+    single.backward()
+    grads = [single.grad.control, single.grad.velocity[0], single.grad.spin[0], single.grad.rate[0]]
+    # directions along the gradient of one input each plus noise, so that the derivative is not lost in rounding
+    for kind, (value, grad) in enumerate(zip(base, grads, strict=True)):
+        ways = [grad / grad.norm() + 0.3 * torch.randn(grad.shape, generator=generator) / grad.numel() ** 0.5 for _ in range(directions)]
+        scale = size * (8 if kind == 0 else 1)
+        axis = 1 if kind == 0 else 0
+        moved = torch.cat([value + sign * scale * way for way in ways for sign in (1, -1)], axis)
+        repeat = [torch.cat([b] * worlds, 1 if k == 0 else 0) if k != kind else moved for k, b in enumerate(base)]
+        many.forward(*repeat)
+        loss = (many.joint[-1].double() * weight).sum((1, 2))
+        numeric = ((loss[0::2] - loss[1::2]) / (2 * scale)).numpy()
+        exact = np.array([float((grad.double() * way.double()).sum()) for way in ways])
+        np.testing.assert_allclose(exact, numeric, rtol=tolerance, atol=tolerance * np.abs(numeric).max(), err_msg=f"input {kind}")
+
+
+def test_gradients_match_finite_differences_in_the_air() -> None:
+    _check_gradient(Body.from_rig(random_tree(2, 5)), 5.0, 48, 5e-3, np.zeros((5, 3)))
+
+
+def test_gradients_match_finite_differences_in_contact() -> None:
+    rig = quadruped()
+    _check_gradient(Body.from_rig(rig), 0.549, 12, 2e-2, np.zeros((17, 3)))
+
+
+def test_clip_bounds_the_adjoint_and_removes_what_is_not_finite() -> None:
+    body = Body.from_rig(quadruped())
+    simulator = Simulator(body, steps=41, time_step=0.002, chunk=20, clip=0.1)
+    simulator.start([0, 0.55, 0], [0, 0, 0, 1], np.zeros((17, 3)))
+    simulator.forward(*_zeros(simulator))
+    simulator.zero_grad()
+    simulator.grad.joint[-1] = 1000.0
+    simulator.grad.joint[30, 0, 3, 1] = float("nan")
+    simulator.backward()
+    grad = simulator.grad
+    total = sum(float(view[0].square().sum()) for view in (grad.position, grad.rotation, grad.velocity, grad.spin, grad.angle, grad.rate))
+    assert 0 < total**0.5 <= 0.1001
+
+
+def test_same_inputs_give_the_same_bits() -> None:
+    def once() -> tuple[np.ndarray, np.ndarray]:
+        body = Body.from_rig(quadruped())
+        simulator = Simulator(body, steps=60, time_step=0.003, hold=5, upright=1.7, clip=0.1)
+        simulator.start([0, 0.55, -0.35], [0, 0, 0, 1], np.zeros((17, 3)))
+        simulator.forward(*_zeros(simulator))
+        simulator.zero_grad()
+        simulator.grad.joint[-1] = 1.0
+        simulator.backward()
+        return simulator.position.numpy().copy(), simulator.grad.control.numpy().copy()
+
+    for first, second in zip(once(), once(), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("scale", [0.1, 1.0, 6.0])
+def test_a_body_of_any_size_stands(scale: float) -> None:
+    rig = quadruped(scale)
+    body = Body.from_rig(rig)
+    simulator = Simulator(body, steps=500, time_step=0.009 * body.time, upright=1.7, hold=500)
+    simulator.start(rig.positions[0], [0, 0, 0, 1], np.zeros((17, 3)))
+    simulator.forward(*_zeros(simulator))
+    assert float(simulator.position[-1, 0, 1]) / (0.55 * scale) == pytest.approx(1, abs=0.05)
+    assert trot(rig).frame_count == 17
