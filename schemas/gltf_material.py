@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from .gltf_document import Document, extensions_of, unsupported
+from .gltf_document import Document, extensions_of, is_number, unsupported
 
 DEFAULT_MATERIAL = {"name": "default", "pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 0.9}}
 _CORE = ("name", "pbrMetallicRoughness", "normalTexture", "occlusionTexture", "emissiveTexture", "emissiveFactor", "alphaMode", "alphaCutoff", "doubleSided")
-_SAMPLER = ("magFilter", "minFilter", "wrapS", "wrapT")
+_SURFACE = ("baseColorFactor", "baseColorTexture", "metallicFactor", "roughnessFactor", "metallicRoughnessTexture")
+_FILTERS, _WRAPS = (9728, 9729, 9984, 9985, 9986, 9987), (33071, 33648, 10497)
+_SAMPLER = {"magFilter": _FILTERS[:2], "minFilter": _FILTERS, "wrapS": _WRAPS, "wrapT": _WRAPS}
 _FOREIGN = {"EXT_texture_webp": "EXT_texture_webp", "KHR_texture_basisu": "KHR_texture_basisu", "EXT_texture_avif": "EXT_texture_avif"}
 
 
@@ -74,12 +76,13 @@ def _material(document: Document, index: int) -> dict[str, Any]:
     """Core properties and KHR_materials_* of a material; anything else is dropped with a note."""
     source = document.objects("materials")[index]
     result = {key: source[key] for key in _CORE if key in source}
+    _drop_invalid(document, index, result)
     kept = {}
     for name, value in extensions_of(source).items():
         if name == "KHR_materials_pbrSpecularGlossiness" and isinstance(value, dict):
             result["pbrMetallicRoughness"] = _from_specular_glossiness(value)
             document.note("specular-glossiness materials were turned into metallic-roughness ones (diffuse colour kept)")
-        elif name.startswith("KHR_materials_") and name != "KHR_materials_variants":
+        elif name.startswith("KHR_materials_") and name != "KHR_materials_variants" and isinstance(value, dict) and _storable(value):
             kept[name] = value
         else:
             document.note(f"material extension {name} is ignored")
@@ -88,11 +91,53 @@ def _material(document: Document, index: int) -> dict[str, Any]:
     return result
 
 
+def _drop_invalid(document: Document, index: int, material: dict[str, Any]) -> None:
+    """Remove the core properties whose values glTF does not allow, each with a note."""
+    surface = material.get("pbrMetallicRoughness", {})
+    if not isinstance(surface, dict):
+        surface = {}
+        material.pop("pbrMetallicRoughness")
+    rules: list[tuple[dict[str, Any], str, Any]] = [
+        (surface, "baseColorFactor", lambda v: _numbers(v, 4)),
+        (surface, "metallicFactor", lambda v: _numbers([v], 1)),
+        (surface, "roughnessFactor", lambda v: _numbers([v], 1)),
+        (material, "emissiveFactor", lambda v: _numbers(v, 3)),
+        (material, "alphaMode", lambda v: v in ("OPAQUE", "MASK", "BLEND")),
+        (material, "alphaCutoff", lambda v: is_number(v) and v >= 0),
+        (material, "doubleSided", lambda v: isinstance(v, bool)),
+        (material, "name", lambda v: isinstance(v, str) and v.isprintable()),
+    ]
+    rules += [(owner, key, _is_texture) for owner in (surface, material) for key in list(owner) if key.endswith("Texture")]
+    rules += [(surface, key, lambda v: False) for key in list(surface) if key not in _SURFACE]
+    for owner, key, allowed in rules:
+        if key in owner and not allowed(owner[key]):
+            document.note(f"{key} of material {index} is not what glTF allows and was left out")
+            del owner[key]
+
+
+def _numbers(value: Any, count: int) -> bool:
+    return isinstance(value, list) and len(value) == count and all(is_number(v) and 0 <= v <= 1 for v in value)
+
+
+def _is_texture(value: Any) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("index"), int) and _storable(value)
+
+
+def _storable(value: Any) -> bool:
+    """Whether a JSON value can be written again: finite numbers, valid text."""
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _from_specular_glossiness(value: dict[str, Any]) -> dict[str, Any]:
     result: dict[str, Any] = {"metallicFactor": 0.0}
-    for ours, theirs in (("baseColorFactor", "diffuseFactor"), ("baseColorTexture", "diffuseTexture")):
-        if theirs in value:
-            result[ours] = value[theirs]
+    if _numbers(value.get("diffuseFactor"), 4):
+        result["baseColorFactor"] = value["diffuseFactor"]
+    if _is_texture(value.get("diffuseTexture")):
+        result["baseColorTexture"] = value["diffuseTexture"]
     gloss = value.get("glossinessFactor", 1.0)
     result["roughnessFactor"] = 1.0 - gloss if isinstance(gloss, (int, float)) and 0 <= gloss <= 1 else 1.0
     return result
@@ -150,7 +195,7 @@ def _read_textures(document: Document, look: Look, numbers: list[int]) -> None:
         entry: dict[str, Any] = {"image": images[source]}
         if "sampler" in texture:
             sampler = document.object("samplers", texture["sampler"], f"texture {number}")
-            entry["sampler"] = {key: sampler[key] for key in _SAMPLER if key in sampler}
+            entry["sampler"] = {key: sampler[key] for key, allowed in _SAMPLER.items() if key in sampler and sampler[key] in allowed}
         look.materials["textures"].append(entry)
     start = 0
     for blob in blobs:

@@ -66,7 +66,7 @@ class JointTree:
 
 
 @dataclasses.dataclass
-class _Instance:
+class Instance:
     """A mesh as one node places it."""
 
     node: int
@@ -108,7 +108,7 @@ def guarded(path: Path, work: Any) -> Any:
 def _read(document: Document) -> Scene:
     with np.errstate(all="ignore"):  # hostile numbers overflow; results are checked to be finite
         nodes = read_nodes(document)
-        instances = _instances(document, nodes)
+        instances = instances_of(document, nodes)
         tree, binds = joints_of(document, nodes, instances[0])
         look, placed = instances[1], [_place(nodes, instance, binds) for instance in instances[0]]
     columns = {} if tree is None else {node: j for j, node in enumerate(tree.nodes)}
@@ -143,7 +143,7 @@ def _read(document: Document) -> Scene:
     )
 
 
-def _instances(document: Document, nodes: Nodes) -> tuple[list[_Instance], Any]:
+def instances_of(document: Document, nodes: Nodes) -> tuple[list[Instance], Any]:
     """Every mesh that the scene shows, and the look of them all."""
     entries = document.objects("nodes")
     shown = [i for i in nodes.order if nodes.visible[i] and entries[i].get("mesh") is not None]
@@ -161,13 +161,13 @@ def _instances(document: Document, nodes: Nodes) -> tuple[list[_Instance], Any]:
         if block is not None and len(block.faces):
             if number is not None and block.weights is None:
                 document.note(f"node {index} has a skin, but its mesh has no weights: it is taken as rigid")
-            result.append(_Instance(index, block, skins[number] if block.weights is not None else None))
+            result.append(Instance(index, block, skins[number] if block.weights is not None else None))
     if not result:
         raise document.error("has no triangles", "give a file with a mesh.")
     return result, look
 
 
-def joints_of(document: Document, nodes: Nodes, instances: list[_Instance]) -> tuple[JointTree | None, dict[int, np.ndarray]]:
+def joints_of(document: Document, nodes: Nodes, instances: list[Instance]) -> tuple[JointTree | None, dict[int, np.ndarray]]:
     """The merged joint tree and the bind matrix of each joint node, scale included."""
     binds: dict[int, np.ndarray] = {}
     mass: dict[int, float] = {}
@@ -212,7 +212,7 @@ def _unique_names(document: Document, names: list[str]) -> list[str]:
     taken: set[str] = set()
     result = []
     for number, name in enumerate(names):
-        name = "".join(c if c.isprintable() else "_" for c in name) or f"joint{number}"
+        name = "".join(c if c.isprintable() else "_" for c in name)[:128] or f"joint{number}"
         unique, copy = name, 2
         while unique in taken:
             unique, copy = f"{name}_{copy}", copy + 1
@@ -223,7 +223,7 @@ def _unique_names(document: Document, names: list[str]) -> list[str]:
     return result
 
 
-def _place(nodes: Nodes, instance: _Instance, binds: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _place(nodes: Nodes, instance: Instance, binds: dict[int, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, normals and faces of an instance in scene coordinates, in the bind pose."""
     block = instance.block
     if instance.skin is None:
@@ -253,7 +253,7 @@ def _joint_above(nodes: Nodes, node: int, binds: dict[int, np.ndarray]) -> int:
     return node
 
 
-def _merged_weights(document: Document, nodes: Nodes, instances: list[_Instance], columns: dict[int, int], starts: np.ndarray) -> np.ndarray:
+def _merged_weights(document: Document, nodes: Nodes, instances: list[Instance], columns: dict[int, int], starts: np.ndarray) -> np.ndarray:
     """Weights of all instances over the merged joints; rigid ones get weight 1 on the joint above, or the root."""
     if int(starts[-1]) * len(columns) > 2**29:
         raise document.error(f"has {int(starts[-1])} vertices and {len(columns)} joints, too many for dense weights", "simplify the model.")

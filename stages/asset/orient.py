@@ -96,23 +96,31 @@ def _left(split: list[list[str]], usable: np.ndarray, positions: np.ndarray) -> 
     return np.mean(steps, 0) if steps else None
 
 
-def facing_by_shape(points: np.ndarray) -> Facing:
-    """Where a mesh faces, from its mirror plane (x or z); +Y is up. [(P, 3)]
+def facing_by_shape(points: np.ndarray, *, conventional: bool) -> Facing:
+    """Where a mesh faces, from its mirror plane (x or z) and its higher end; +Y is up. [(P, 3)]
 
-    A model mirrored in x already faces along z and is kept as it is: its sign cannot be told from the shape alone.
-    One mirrored in z faces along x, towards its higher end (a head is mostly held above a rump).
+    A head is mostly held above a rump. A model mirrored in z faces along x, towards its higher end. One mirrored in x
+    faces +Z, as glTF has it (`conventional`); in other formats it faces -Z where that end is clearly the higher one.
     """
     points = points[:: max(len(points) // 3000, 1)]
     low, high = points.min(0), points.max(0)
     centred = points - (low + high) / 2
     across_x, across_z = _mirror_error(centred, 0), _mirror_error(centred, 2)
-    if across_z > 0.6 * across_x:
-        return Facing(None, "the shape tells nothing else")
-    length, height = high[0] - low[0], high[1] - low[1]
-    ends = [points[points[:, 0] > high[0] - 0.2 * length], points[points[:, 0] < low[0] + 0.2 * length]]
-    front, back = (end[:, 1].max() for end in ends)
-    sign = -1.0 if back - front > 0.02 * height else 1.0
-    return Facing(np.array([sign, 0.0, 0.0]), "the shape (mirrored in z, higher in front)")
+    if across_z < 0.6 * across_x:
+        sign = -1.0 if _rise(points, 0) < -0.02 else 1.0
+        return Facing(np.array([sign, 0.0, 0.0]), "the shape (mirrored in z, higher in front)")
+    if not conventional and across_x < 0.6 * across_z and _rise(points, 2) < -0.15:
+        return Facing(np.array([0.0, 0.0, -1.0]), "the shape (mirrored in x, higher in front)")
+    return Facing(None, "the shape tells nothing else")
+
+
+def _rise(points: np.ndarray, coordinate: int) -> float:
+    """How much higher the upper end of a coordinate is than the lower one, in shares of the height."""
+    along = points[:, coordinate]
+    low, high = along.min(), along.max()
+    reach = 0.2 * (high - low)
+    front, back = points[along > high - reach, 1].max(), points[along < low + reach, 1].max()
+    return float((front - back) / max(np.ptp(points[:, 1]), 1e-12))
 
 
 def _mirror_error(points: np.ndarray, coordinate: int) -> float:

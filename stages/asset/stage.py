@@ -100,7 +100,7 @@ def _turn(scene: Scene, params: Params, notes: list[str]) -> np.ndarray:
         found = orient.facing_by_names(scene.joint_names, scene.joint_parents, scene.joint_matrices[:, :3, 3].astype(np.float64), up)
     if found.direction is None:
         level = orient.rotation(up, orient.axis("z") if abs(up[2]) < 0.5 else orient.axis("-y") * up[2])
-        found = orient.facing_by_shape(scene.vertices @ level.T)
+        found = orient.facing_by_shape(scene.vertices @ level.T, conventional=scene.kind in ("glb", "gltf"))
         if found.direction is None:
             notes.append("it is taken to face +Z; say --facing if it does not")
             return level
