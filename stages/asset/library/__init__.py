@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from .template import Sculpture
 
 _WORDS = {
-    "tiger": ("tiger", "tigress"),
-    "horse": ("horse", "pony", "stallion", "mare", "foal"),
+    "tiger": ("tiger", "tigress", "tigresse"),
+    "horse": ("horse", "pony", "ponie", "stallion", "mare", "foal"),
     "elephant": ("elephant",),
-    "dog": ("dog", "puppy", "hound", "beagle"),
+    "dog": ("dog", "puppy", "puppie", "hound", "beagle"),
     "ostrich": ("ostrich", "ostriche"),
-    "human": ("human", "person", "man", "woman", "boy", "girl", "people", "men", "women"),
-    "t-rex": ("t rex", "trex", "tyrannosaurus rex", "tyrannosaurus", "dinosaur"),
+    "human": ("human", "person", "people", "man", "men", "woman", "women", "boy", "girl"),
+    "t-rex": ("t rex", "trex", "t rexe", "tyrannosaur", "tyrannosaurus", "dinosaur"),
 }
 """Slug -> the words by which a prompt may call it (a plural "s" is allowed); the module is the slug without hyphens."""
 

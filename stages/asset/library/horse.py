@@ -30,12 +30,12 @@ TAIL = Tube(
         (0, 0.40, -1.01, 0.030, 0.030),
     )
 )
-LENSES = (Lens((0, 1.88, 1.18), 0.75, 1.9, 0.5), Lens((0.155, 0.08, 0.50), 0.15, 1.5), Lens((0.155, 0.08, -0.66), 0.15, 1.5))
+LENSES = (Lens((0, 1.88, 1.18), 1.2, 1.8, 0.55), Lens((0.155, 0.08, 0.50), 0.15, 1.5), Lens((0.155, 0.08, -0.66), 0.15, 1.5))
 
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("horse", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.039, LENSES, color_blend=0.015)
+    return Animal("horse", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.041, LENSES, color_blend=0.015)
 
 
 def _trunk() -> list[Part]:

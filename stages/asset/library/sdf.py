@@ -233,9 +233,9 @@ def bounds(parts: Sequence[Part]) -> tuple[np.ndarray, np.ndarray]:
 
 @dataclasses.dataclass(frozen=True)
 class Lens:
-    """A ball in which the grid is finer: by `power` within `core` of the `radius`, fading to 1 at the radius.
+    """A ball in which the grid is finer: by `power` up to `core * radius / power` from its centre.
 
-    Just inside the radius the grid is coarser instead. A lens is for the half x >= 0 and holds for its twin; where it
+    What is gained there is lost further out, where the grid is coarser, up to the radius. A lens is for the half x >= 0 and holds for its twin; where it
     reaches the mid-plane, that plane is kept in place.
     """
 

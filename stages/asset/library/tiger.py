@@ -24,10 +24,10 @@ TAIL = Tube(
 
 def animal() -> Animal:
     """The recipe."""
-    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.0275, LENSES, color_blend=0.012)
+    return Animal("tiger", "quadruped", [*_trunk(), *_legs(), *_head()], _joints(), _paints(), 0.028, LENSES, color_blend=0.012)
 
 
-LENSES = (Lens((0, 1.0, 0.88), 0.45, 1.9, 0.4), Lens((0, 1.0, 0.95), 0.16, 1.4, 0.3))
+LENSES = (Lens((0, 1.0, 0.88), 0.65, 1.8, 0.5), Lens((0, 1.0, 0.95), 0.16, 1.4, 0.3))
 
 
 def _trunk() -> list[Part]:
