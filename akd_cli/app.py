@@ -1,0 +1,98 @@
+"""The `akd` program: its commands, and the one place that turns an AkdError into a message and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from schemas.errors import AkdError
+
+from . import asset, distill, doctor, evaluate, inspect, render, rig, skin, splat, status, track
+from .flags import command
+
+STEPS, LOOK = "Stages, in order", "Look and check"
+COMMANDS = (
+    (asset, STEPS),
+    (rig, STEPS),
+    (skin, STEPS),
+    (splat, STEPS),
+    (distill, STEPS),
+    (track, STEPS),
+    (render, STEPS),
+    (evaluate, LOOK),
+    (inspect, LOOK),
+    (status, LOOK),
+    (doctor, LOOK),
+)
+
+app = typer.Typer(
+    name="akd",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Start with: akd distill --prompt 'a tiger walking', then akd track and akd render.",
+    help="Animate a static 3D asset from a sentence: skeleton, skin, Gaussians, motion, physics, video.",
+)
+for _module, _panel in COMMANDS:
+    _name = _module.__name__.rsplit(".", 1)[1]
+    _examples = "\n\n".join(f"`{example}`" for example in _module.EXAMPLES)
+    app.command(_name, epilog=f"**Examples**\n\n{_examples}", rich_help_panel=_panel)(command(getattr(_module, _name)))
+
+
+@app.callback(invoke_without_command=True)
+def _start(version: bool = typer.Option(False, "--version", help="Show the version and stop.", is_eager=True)) -> None:
+    if version:
+        from importlib.metadata import PackageNotFoundError
+        from importlib.metadata import version as installed
+
+        try:
+            print(f"akd {installed('akd')}")
+        except PackageNotFoundError:
+            print("akd (not installed)")
+        raise typer.Exit()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the program and leave with its exit code: 0, 2 for what the user can mend, 130 when interrupted, 1 for a bug."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns the exit code."""
+    try:
+        code = app(None if arguments is None else list(arguments), prog_name="akd", standalone_mode=False)
+        if code == 130:
+            return _interrupted()
+        return code if isinstance(code, int) else 0
+    except AkdError as error:
+        return _complain(str(error), error.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        return _interrupted()
+    except BrokenPipeError:  # the reader of our stdout went away, such as `akd inspect ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # usage errors of Typer, whichever click it carries
+            context = getattr(error, "ctx", None)
+            if type(error).__name__ == "NoArgsIsHelpError":
+                print(error.format_message())
+                return 2
+            return _complain(error.format_message(), 2, f"see {context.command_path if context else 'akd'} --help.")
+        traceback.print_exc()
+        return 1
+
+
+def _complain(message: str, code: int, hint: str = "") -> int:
+    print("akd: " + " ".join(f"{message} {hint}".split()), file=sys.stderr)
+    return code
+
+
+def _interrupted() -> int:
+    print("akd: interrupted; the old artifact is intact, run again to resume", file=sys.stderr)
+    return 130

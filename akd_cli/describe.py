@@ -1,0 +1,97 @@
+"""Key figures of an artifact, for results and for `akd inspect`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def figures(artifact: Any) -> dict[str, Any]:
+    """The figures of any artifact by name; values are numbers, strings or lists."""
+    kind = artifact.header.schema.removeprefix("akd.")
+    return {key: value for key, value in _OF.get(kind, dict)(artifact).items() if value not in (None, "")}
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """Figures on one line; lists and long texts are left to inspect."""
+    return ", ".join(
+        f"{_short(value)} {key.replace('_', ' ')}" if _is_count(value) else f"{key.replace('_', ' ')} {_short(value)}" for key, value in _brief(found)
+    )
+
+
+def _brief(found: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(key, value) for key, value in found.items() if not isinstance(value, (list, dict)) and len(str(value)) <= 40]
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _asset(asset: Any) -> dict[str, Any]:
+    low, high = asset.vertices.min(0), asset.vertices.max(0)
+    return {
+        "name": asset.name,
+        "category": asset.category,
+        "vertices": len(asset.vertices),
+        "faces": len(asset.faces),
+        "materials": len(asset.materials.get("list", [])),
+        "joints": 0 if asset.joint_parents is None else len(asset.joint_parents),
+        "height_m": float(high[1] - low[1]),
+        "length_m": float(high[2] - low[2]),
+        "notes": list(asset.source.get("notes", [])),
+    }
+
+
+def _rig(rig: Any) -> dict[str, Any]:
+    return {
+        "name": rig.name,
+        "category": rig.category,
+        "joints": rig.joint_count,
+        "joints_with_a_role": sum(bool(role) for role in rig.roles),
+        "from": str(rig.source.get("kind", "")),
+        "notes": list(rig.source.get("notes", [])),
+    }
+
+
+def _skin(skin: Any) -> dict[str, Any]:
+    influences = (skin.weights > 1e-3).sum(1)
+    return {
+        "method": skin.method,
+        "vertices": skin.weights.shape[0],
+        "bones": skin.weights.shape[1],
+        "mean_influences": float(influences.mean()),
+        **_numbers(skin.report),
+    }
+
+
+def _splat(splat: Any) -> dict[str, Any]:
+    return {"kernels": len(splat.means), **_numbers({k: v for k, v in splat.report.items() if k != "kernels"})}
+
+
+def _motion(motion: Any) -> dict[str, Any]:
+    path = np.diff(motion.root_positions[:, [0, 2]], axis=0)
+    return {
+        "prompt": motion.prompt,
+        "frames": motion.frame_count,
+        "fps": float(motion.fps),
+        "seconds": motion.duration,
+        "travelled_m": float(np.linalg.norm(path, axis=1).sum()),
+        "mean_joint_range_rad": float(np.ptp(motion.angles, axis=0).mean()),
+        **{f"run_{key}": value for key, value in _numbers(motion.report).items()},
+    }
+
+
+def _render(video: Any) -> dict[str, Any]:
+    return dict(video.figures)
+
+
+def _numbers(report: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in report.items() if isinstance(value, (int, float, str)) and not isinstance(value, bool)}
+
+
+_OF = {"asset": _asset, "rig": _rig, "skin": _skin, "splat": _splat, "motion": _motion, "track": _motion, "render": _render}

@@ -1,0 +1,86 @@
+"""Flags made from dataclasses, so that a flag, its default and its help exist once (DESIGN.md, contract 1).
+
+A command is a function; every argument of it that is annotated with a dataclass whose fields come from
+`schemas.params.param` or `option` turns into that dataclass's flags.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from schemas.params import check
+
+
+def option(default: Any, help: str, *, short: str = "", flag: str = "") -> Any:
+    """Declare a field of the command line itself (not of a stage): never part of an artifact's parameters."""
+    return dataclasses.field(default=default, metadata={"help": help, "short": short, "flag": flag, "panel": "Where and how"})
+
+
+def command(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Expand the dataclass arguments of `function` into flags; the result is what Typer registers."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    plain: list[inspect.Parameter] = []
+    groups: dict[str, type] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        kind = hints.get(name, str)
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            groups[name] = kind
+        else:
+            plain.append(parameter.replace(annotation=kind))
+    flags = [flag for kind in groups.values() for flag in _flags(kind)]
+
+    def call(**values: Any) -> Any:
+        made = {}
+        for name, kind in groups.items():
+            made[name] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            check(made[name])
+        return function(**values, **made)
+
+    call.__name__, call.__doc__, call.__module__ = function.__name__, function.__doc__, function.__module__
+    call.__signature__ = inspect.Signature([*plain, *flags])  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in [*plain, *flags]}
+    return call
+
+
+def flag_name(field: dataclasses.Field[Any]) -> str:
+    """The long flag of a dataclass field, such as "--guidance-scale"."""
+    return "--" + (field.metadata.get("flag", "").lstrip("-") or field.name.replace("_", "-"))
+
+
+def _flags(kind: type) -> list[inspect.Parameter]:
+    hints = typing.get_type_hints(kind)
+    made = []
+    for field in dataclasses.fields(kind):
+        rule, name = field.metadata, flag_name(field)
+        annotation = hints[field.name]
+        names = [name if annotation is not bool or rule.get("panel") else f"{name}/--no-{name[2:]}"]
+        names += [rule["short"]] if rule.get("short") else []
+        info = typer.Option(*names, help=_help(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation))
+        made.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, info]))
+    return made
+
+
+def _metavar(rule: Any, annotation: Any) -> str | None:
+    if annotation is bool:
+        return None
+    if rule.get("choices"):
+        return "|".join(rule["choices"])
+    return rule.get("unit") or None
+
+
+def _help(rule: Any) -> str:
+    low, high = rule.get("low"), rule.get("high")
+    bounds = ""
+    if low is not None and high is not None:
+        bounds = f" From {low:g} to {high:g}."
+    elif low is not None:
+        bounds = f" At least {low:g}."
+    elif high is not None:
+        bounds = f" At most {high:g}."
+    return (rule.get("help", "").rstrip() + bounds).strip()

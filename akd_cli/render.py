@@ -1,0 +1,83 @@
+"""akd render: a video and a contact sheet of a motion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from stages.render.params import Params
+
+from .options import Options
+from .track import Motion
+
+Source = Annotated[
+    str | None, typer.Argument(help="A motion file (distill.h5, track.h5), a workspace, a model file or a built-in character.", show_default=False)
+]
+EXAMPLES = "akd render", "akd render --camera left --look splat --size 640x360", "akd render runs/tiger/motions/a-tiger-walking/distill.h5"
+
+
+def render(source: Source = None, motion: Motion = "", options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+    """Film the motion over a checkerboard, with a soft shadow and a camera that follows.
+
+    Without a file it films the tracked motion and writes render.mp4 and render.png; of a file such as distill.h5 it
+    writes distill.mp4 and distill.png beside it.
+    """
+    if source and Path(source).suffix == ".h5":
+        _film_file(Path(source), options, params)
+        return
+    from .execute import run
+
+    run("render", options, params, source=source, motion=motion)
+
+
+def make(job: Any) -> Any:
+    """Run the stage on the tracked motion."""
+    inputs = [job.load(name) for name in ("asset", "rig", "skin", "splat", "track")]
+    return _film(inputs, job.params, job.path("render.mp4"), job.path("render.png"), job.progress)
+
+
+def _film(inputs: list[Any], params: Any, video: Path, sheet: Path, progress: Any) -> Any:
+    import dataclasses
+
+    from schemas.artifact import AKD_VERSION, Header, file_digest
+    from stages.render import stage
+
+    from .video import Video
+
+    made = stage.run(*inputs, params, video=video, sheet=sheet, progress=progress)
+    figures = {"frames": made.frames, "width": made.width, "height": made.height, "fps": float(made.fps)}
+    header = Header(schema="akd.render", version="1.0", created_by=AKD_VERSION, params=dataclasses.asdict(params))
+    return Video(figures, {path.name: file_digest(path) for path in (video, sheet)}, header, video.parent)
+
+
+def _film_file(path: Path, options: Options, params: Params) -> None:
+    """Film any motion artifact of a workspace, fresh or not, without touching the chain."""
+    from schemas.artifact import read_header
+    from schemas.errors import InputError
+    from schemas.motion import Motion as MotionArtifact
+    from schemas.track import Track
+
+    from .chain import Chain
+    from .console import Console
+    from .describe import figures, sentence
+    from .workspace import resolve
+
+    kinds = {"akd.motion": MotionArtifact, "akd.track": Track}
+    header = read_header(path)
+    if header.schema not in kinds:
+        raise InputError(f"{path}: holds '{header.schema}', a motion is needed here;", "give a distill.h5 or track.h5.")
+    target = Path(options.output) if options.output else path.with_suffix(".mp4")
+    if target.suffix != ".mp4":
+        raise InputError(f"--output {target}: must end in .mp4;", "the contact sheet lies beside it as .png.")
+    console = Console(options.quiet, options.json)
+    workspace, _ = resolve(options.workspace, None if options.workspace else str(path))
+    chain = Chain(workspace)
+    splat = chain.load("splat") if params.look == "splat" else None
+    inputs = [*(chain.load(name) for name in ("asset", "rig", "skin")), splat, kinds[header.schema].load(path)]
+    with console.progress("render") as progress:
+        made = _film(inputs, params, target, target.with_suffix(".png"), progress)
+    found = figures(made)
+    outputs = [str(target), str(target.with_suffix(".png"))]
+    console.result({"stage": "render", "action": "made", "outputs": outputs, "figures": found}, f"render done: {sentence(found)}", *(f"  {o}" for o in outputs))

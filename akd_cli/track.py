@@ -1,0 +1,54 @@
+"""akd track: the distilled motion, performed by a simulated body."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from stages.track.params import Params
+
+from .asset import Source
+from .options import Options
+
+Motion = Annotated[
+    str, typer.Option("--motion", "-m", help="Which motion, by prompt or folder name (default: the one used last).", rich_help_panel="Where and how")
+]
+EXAMPLES = "akd track", 'akd track --motion "a tiger walking" --iterations 100'
+
+
+def track(source: Source = None, motion: Motion = "", options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+    """Make the motion physical: a body of cuboids follows it under gravity, friction and joint torques.
+
+    Writes track.h5 and track.glb beside the distilled motion.
+    """
+    from .execute import run
+
+    run("track", options, params, source=source, motion=motion)
+
+
+def make(job: Any) -> Any:
+    """Run the stage, resuming what an earlier run left behind."""
+    from stages.track import stage
+
+    partial = _partial(job)
+    if job.force:
+        partial.unlink(missing_ok=True)
+    return stage.run(job.load("rig"), job.load("distill"), job.params, progress=job.progress, checkpoint=partial)
+
+
+def write_views(job: Any, artifact: Any) -> None:
+    """Write track.glb, with the motion as its animation."""
+    from schemas import gltf
+
+    gltf.write(job.path("track.glb"), job.load("asset"), job.load("rig"), job.load("skin").weights, artifact, name=artifact.prompt)
+
+
+def clean(job: Any) -> None:
+    """Remove the checkpoint: the artifact is saved."""
+    _partial(job).unlink(missing_ok=True)
+
+
+def _partial(job: Any) -> Any:
+    path = job.path("track.h5")
+    return path.with_name(path.name + ".partial")
