@@ -8,6 +8,7 @@ import math
 import numpy as np
 
 from schemas.rig import Rig
+from schemas.splat import Splat
 
 KINDS = ("quadruped", "bird", "dinosaur", "biped")
 KIND_SHARES = (0.55, 0.15, 0.15, 0.15)
@@ -64,7 +65,7 @@ class _Bones:
 
 
 def random_body(seed: int, kind: str | None = None) -> Body:
-    """Draw a body. Even seeds below 1000000 are for training, larger ones are held out by convention of this package.
+    """Draw a body. Training uses seeds below 100000; larger ones are held out.
 
     Parameters:
         kind: One of KINDS; None draws one.
@@ -100,9 +101,10 @@ def _quadruped(b: _Bones, rng: np.random.Generator) -> None:
     # elbow behind the shoulder, wrist below it; the more the leg is folded at rest, the larger `fold`
     fold, foot = u(0.01, 0.1), u(0.04, 0.09)
     z = front - u(0.0, 0.12)
+    thick = [1.5 * leg, leg, 0.75 * leg, 0.6 * leg]
     b.pair(
         "chest", "fore", ["upper", "lower", "foot"],
-        [(side, hip, z), (side, u(0.52, 0.6) * hip, z - fold), (side, u(0.07, 0.14) * hip, z), (side, 0.012, z + foot)], [1.5 * leg, leg, 0.75 * leg, 0.6 * leg],
+        [(side, hip, z), (side, u(0.52, 0.6) * hip, z - fold), (side, u(0.07, 0.14) * hip, z), (side, 0.012, z + foot)], thick,
     )  # fmt: skip
     fold, z, hock = u(0.03, 0.14), back + u(-0.05, 0.1), u(0.1, 0.32)
     b.pair(
@@ -190,7 +192,8 @@ def _biped(b: _Bones, rng: np.random.Generator) -> None:
     out = np.array([math.sin(spread), -math.cos(spread), 0])
     shoulder = np.array([r + 0.06, top - 0.05, 0])
     b.pair(
-        "chest", "arm", ["upper", "lower", "foot"], [shoulder, shoulder + upper * out, shoulder + (upper + lower) * out + (0, 0, 0.02), shoulder + (upper + lower + 0.12) * out],
+        "chest", "arm", ["upper", "lower", "foot"],
+        [shoulder, shoulder + upper * out, shoulder + (upper + lower) * out + (0, 0, 0.02), shoulder + (upper + lower + 0.12) * out],
         [0.065, 0.05, 0.04, 0.035],
     )  # fmt: skip
     _two_legs(b, rng, hip, u(0.08, 0.12), 0.0, u(0.055, 0.085), u(0.07, 0.1), u(0.005, 0.03), u(0.12, 0.2))
@@ -277,3 +280,22 @@ def _weights(b: _Bones, joint: int, t: float) -> np.ndarray:
     if share:
         row[b.parents[joint]] += share
     return row
+
+
+def as_splat(body: Body) -> Splat:
+    """The kernels of a body as the artifact that distill takes; natural colours are those of the roles."""
+    from stages.distill.scene import role_color
+
+    values, vectors = np.linalg.eigh(body.covariances.astype(float))
+    vectors[..., 0] *= np.sign(np.linalg.det(vectors))[:, None]
+    colors = body.weights @ np.array([role_color(role) for role in body.rig.roles])
+    return Splat(
+        name=body.rig.name,
+        means=body.means,
+        rotations=np.stack([_quaternion(v) for v in vectors]),
+        scales=np.sqrt(np.clip(values, 1e-12, None)),
+        opacities=body.opacities,
+        colors=np.clip(colors, 0, 1),
+        faces=np.zeros(len(body.means), np.int32),
+        weights=body.weights / body.weights.sum(1, keepdims=True),
+    )

@@ -24,8 +24,8 @@ _BODY_WORDS = {
         "elephant rhino rhinoceros hippo giraffe camel sheep goat pig boar bear rat mouse quadruped stegosaurus triceratops koala"
     ),
     "two-legged": (
-        "human man woman person boy girl child knight robot mannequin biped dinosaur trex tyrannosaurus raptor velociraptor ostrich emu bird chicken hen rooster "
-        "penguin duck goose kangaroo soldier zombie skeleton gorilla ape"
+        "human man woman person boy girl child knight robot mannequin biped dinosaur trex tyrannosaurus raptor velociraptor ostrich emu bird "
+        "chicken hen rooster penguin duck goose kangaroo soldier zombie skeleton gorilla ape"
     ),
     "animal": "animal creature character beast",
 }
