@@ -174,8 +174,9 @@ class _Distillation:
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be this run's."""
-        values = invalidating(self.settings) | {"prompt": self.prompt, "device": self.device, "torch": torch.__version__}
-        return values | {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
+        values = invalidating(self.settings) | {"prompt": self.prompt, "device": self.device, "torch": str(torch.__version__)}
+        values |= {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
+        return json.loads(json.dumps(values, default=float))
 
     def save(self, path: Path, clock: checkpoints.Clock) -> None:
         """Write everything the next step depends on."""

@@ -1,0 +1,121 @@
+"""The distill stage end to end: deterministic, resumable, honest about its inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.errors import AkdError, InputError, MissingError
+from schemas.motion import Motion
+from stages.distill import stage
+from stages.distill.params import Params
+from stages.distill.priors.ideal import IdealPrior
+from stages.progress import Progress
+
+from . import beast
+
+PROMPT = "a beast walking"
+SHORT = Params(prior="ideal", iterations=6, device="cpu", checkpoint_every=0.0)
+
+
+@pytest.fixture(scope="module")
+def prior():
+    return IdealPrior(beast.rig(), beast.splat(beads=3), cameras=2, phases=2)
+
+
+def distill(prior, params=SHORT, prompt=PROMPT, **more):
+    return stage.run(beast.rig(), beast.splat(beads=3), prompt, params, prior=prior, **more)
+
+
+def same(a: Motion, b: Motion) -> bool:
+    names = ("angles", "root_positions", "root_rotations", "losses")
+    return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in names)
+
+
+class StopAt(Progress):
+    """Presses Ctrl-C after so many steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step, self.notes = step, []
+
+    def update(self, done: int, **figures: float) -> None:
+        if done == self.step:
+            raise KeyboardInterrupt
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def test_two_runs_are_equal_bit_for_bit_and_another_seed_differs(prior):
+    first, second = distill(prior), distill(prior)
+    assert same(first, second)
+    assert not same(first, distill(prior, dataclasses.replace(SHORT, seed=1)))
+
+
+def test_the_artifact_is_valid_and_says_what_made_it(prior, tmp_path):
+    motion = distill(prior)
+    again = Motion.load(motion.save(tmp_path / "distill.h5"))
+    assert again.header.params["guidance_scale"] == 1.0 and again.header.params["weighting"] == "one"
+    assert again.header.params["speed"] == pytest.approx(1.2 * 0.70, rel=0.1)
+    assert again.header.seed == 0 and again.report["prior"] == "ideal" and again.report["seconds"] > 0
+    assert again.loss_names == stage.LOSS_NAMES and again.losses.shape == (6, len(stage.LOSS_NAMES))
+    assert list(again.losses[:, 0]) == list(range(6)) and np.isfinite(again.losses).all()
+    assert again.fps == 16 and again.frame_count == 17
+
+
+def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(prior, tmp_path):
+    path = tmp_path / "distill.h5.partial"
+    stop = StopAt(3)
+    with pytest.raises(KeyboardInterrupt):
+        distill(prior, progress=stop, checkpoint=path)
+    assert path.exists() and "stopped after 3 of 6 steps" in stop.notes[-1]
+    notes = StopAt(-1)
+    resumed = distill(prior, progress=notes, checkpoint=path)
+    assert any("going on after step 3 of 6" in note for note in notes.notes)
+    assert same(resumed, distill(prior))
+    assert same(resumed, distill(prior, checkpoint=path)), "a finished checkpoint gives the result again at once"
+
+
+def test_an_unfinished_checkpoint_is_not_mixed_with_another_run(prior, tmp_path):
+    path = tmp_path / "distill.h5.partial"
+    with pytest.raises(KeyboardInterrupt):
+        distill(prior, progress=StopAt(2), checkpoint=path)
+    with pytest.raises(InputError, match="prompt = a beast walking, this one has a beast running"):
+        distill(prior, prompt="a beast running", checkpoint=path)
+    with pytest.raises(InputError, match="learning_rate"):
+        distill(prior, dataclasses.replace(SHORT, learning_rate=0.1), checkpoint=path)
+    distill(prior, dataclasses.replace(SHORT, checkpoint_every=99.0), checkpoint=path)
+
+
+def test_the_pixel_gradient_is_the_encoders_own(prior):
+    """Splitting the chain rule at the pixels gives what one backward pass gives."""
+    settings = stage.resolve(SHORT, prior.spec)
+    loop = stage._Distillation(beast.rig(), beast.splat(beads=3), PROMPT, dataclasses.replace(settings, speed=1.0), prior, "cpu")
+    video = torch.rand(2, 17, 48, 64, 3, generator=torch.Generator().manual_seed(0))
+    text = prior.encode_prompt(PROMPT)
+    state = loop.generator.get_state()
+    pixels, result = loop._pixel_gradient(video.clone(), 0.5, text)
+    loop.generator.set_state(state)
+    leaf = video.clone().requires_grad_()
+    latent = prior.encode_video(leaf)
+    (expected,) = torch.autograd.grad(latent, leaf, result.gradient / latent.numel())
+    assert torch.allclose(pixels, expected, rtol=1e-5, atol=1e-12)
+
+
+def test_refusals(prior):
+    rig = beast.rig()
+    with pytest.raises(InputError, match="is empty"):
+        distill(prior, prompt="  ")
+    with pytest.raises(InputError, match="ideal prior knows walking"):
+        distill(prior, prompt="a beast knitting")
+    with pytest.raises(InputError, match="rerun akd splat"):
+        other = beast.splat(beads=3)
+        stage.run(rig, dataclasses.replace(other, weights=np.ones((len(other.means), 1))), PROMPT, SHORT, prior=prior)
+    with pytest.raises(AkdError, match="neither a folder nor one of"):
+        stage.run(rig, beast.splat(beads=3), PROMPT, Params(prior="sora", device="cpu"))
+    if not torch.cuda.is_available():
+        with pytest.raises(MissingError, match="no CUDA device"):
+            stage.run(rig, beast.splat(beads=3), PROMPT, Params(prior="ideal", device="cuda"))
