@@ -16,6 +16,8 @@ from .workspace import Workspace
 
 GIVEN = "given"  # entry of a header's params: names of the parameters that were given by hand
 
+BY_HAND = "put there by hand: its inputs are not on record"  # saved by a script or another tool: it is not made again unasked
+
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
@@ -135,13 +137,11 @@ class Chain:
             header = self.load(stage, motion).header
         except AkdError as error:
             return State(stage, motion, path, "stale", [str(error)])
-        reasons: list[str] = []
-        for need in one.needs:
-            reasons += self._input_reasons(need, motion if STAGES[need].in_motion else "", header.inputs.get(need, {}).get("sha256"))
-        reasons += self._foreign_reasons(stage, header.inputs, foreign)
-        reasons += param_reasons(header.params, wanted if wanted is not None else given_params(stage, header.params))
+        reasons = self._content_reasons(stage, motion, header, wanted, foreign) if header.inputs else []
         views = self._view_reasons(stage, motion)
-        return State(stage, motion, path, "stale" if reasons or views else "fresh", reasons + views, only_views=not reasons and bool(views))
+        if reasons or views:
+            return State(stage, motion, path, "stale", reasons + views, only_views=not reasons)
+        return State(stage, motion, path, "fresh", [] if header.inputs else [BY_HAND])
 
     def states(self) -> list[State]:
         """All artifacts in the chain's order, the motions one after another."""
@@ -149,6 +149,13 @@ class Chain:
         for motion in self.workspace.motions():
             found += [self.state(name, motion) for name, stage in STAGES.items() if stage.in_motion]
         return found
+
+    def _content_reasons(self, stage: str, motion: str, header: Any, wanted: Any, foreign: dict[str, dict[str, str]] | None) -> list[str]:
+        reasons: list[str] = []
+        for need in STAGES[stage].needs:
+            reasons += self._input_reasons(need, motion if STAGES[need].in_motion else "", header.inputs.get(need, {}).get("sha256"))
+        reasons += self._foreign_reasons(stage, header.inputs, foreign)
+        return reasons + param_reasons(header.params, wanted if wanted is not None else given_params(stage, header.params))
 
     def _view_reasons(self, stage: str, motion: str) -> list[str]:
         one = STAGES[stage]

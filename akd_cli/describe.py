@@ -15,13 +15,21 @@ def figures(artifact: Any) -> dict[str, Any]:
 
 def sentence(found: dict[str, Any]) -> str:
     """Figures on one line; lists and long texts are left to inspect."""
-    return ", ".join(
-        f"{_short(value)} {key.replace('_', ' ')}" if _is_count(value) else f"{key.replace('_', ' ')} {_short(value)}" for key, value in _brief(found)
-    )
+    return ", ".join(_phrase(key, value) for key, value in found.items() if not isinstance(value, (list, dict)) and len(str(value)) <= 40)
 
 
-def _brief(found: dict[str, Any]) -> list[tuple[str, Any]]:
-    return [(key, value) for key, value in found.items() if not isinstance(value, (list, dict)) and len(str(value)) <= 40]
+def _phrase(key: str, value: Any) -> str:
+    """One figure in words: "24 joints", "height 1.143 m", "prompt a tiger walking"."""
+    name, _, unit = key.rpartition("_")
+    if unit in _UNITS:
+        return f"{name.replace('_', ' ')} {_short(value)} {_UNITS[unit]}"
+    words = key.replace("_", " ")
+    if _is_count(value):
+        return f"{value} {words.removesuffix('s') if value == 1 else words}"
+    return f"{words} {_short(value)}"
+
+
+_UNITS = {"m": "m", "rad": "rad", "seconds": "s", "psnr": "dB"}
 
 
 def _is_count(value: Any) -> bool:

@@ -75,6 +75,7 @@ def _metavar(rule: Any, annotation: Any) -> str | None:
 
 
 def _help(rule: Any) -> str:
+    """The help sentence with its bounds, however the stage wrote it: a capital first, a full stop last."""
     low, high = rule.get("low"), rule.get("high")
     bounds = ""
     if low is not None and high is not None:
@@ -83,4 +84,6 @@ def _help(rule: Any) -> str:
         bounds = f" At least {low:g}."
     elif high is not None:
         bounds = f" At most {high:g}."
-    return (rule.get("help", "").rstrip() + bounds).strip()
+    words = rule.get("help", "").strip()
+    words = words[:1].upper() + words[1:] + ("" if words.endswith((".", "?", "!")) else ".")
+    return (words + bounds).strip()

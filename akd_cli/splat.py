@@ -33,5 +33,4 @@ def write_views(job: Any, artifact: Any) -> None:
     """Write splat.ply."""
     from schemas import ply
 
-    fields = ("means", "rotations", "scales", "opacities", "colors")
-    ply.write_gaussians(job.path("splat.ply"), **{name: getattr(artifact, name) for name in fields})
+    ply.write(job.path("splat.ply"), artifact)
