@@ -57,12 +57,14 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
     strides = 2 ** (len(vae["block_out_channels"]) - 1)
     temporal = int(vae["temporal_compression_ratio"])
     newer = transformer.get("patch_size_t") is not None
+    # the 1.5 configuration holds the largest grid it was trained on, not the size it is meant for
+    height, width = (768, 1360) if newer and transformer["sample_height"] == transformer["sample_width"] else (None, None)
     return PriorSpec(
         name=name,
         prediction=_PREDICTION[scheduler["prediction_type"]],
         frames=int(transformer["sample_frames"]),
-        height=int(transformer["sample_height"]) * strides,
-        width=int(transformer["sample_width"]) * strides,
+        height=height or int(transformer["sample_height"]) * strides,
+        width=width or int(transformer["sample_width"]) * strides,
         fps=16.0 if newer else 8.0,
         frame_rule=f"{temporal}k+1",
         size_multiple=strides * int(transformer["patch_size"]),
