@@ -1,0 +1,96 @@
+"""Which bone a vertex sees first: the segment to it must stay inside the body (METHOD 3)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+EQUAL = 1e-4  # bones whose distances differ by less than this part share a vertex (joints are the ends of two bones)
+_CROSSINGS = 64  # of one segment; more only happen in damaged meshes, and then count as "not visible"
+
+
+class Body:
+    """A mesh to cast rays in, scaled so that its extent is about 1.
+
+    Parameters:
+        points: [(N, 3)]
+        faces: Counter-clockwise seen from outside. [(T, 3)]
+    """
+
+    def __init__(self, points: np.ndarray, faces: np.ndarray) -> None:
+        from embreex.mesh_construction import TriangleMesh
+        from embreex.rtcore_scene import EmbreeScene
+
+        corners = points[faces]
+        normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        solid = (normals * normals).sum(1) > 0
+        self._normals = normals[solid]
+        self._scene = EmbreeScene() if solid.any() else None
+        if self._scene is not None:
+            self._mesh = TriangleMesh(self._scene, corners[solid].astype(np.float32))
+
+    def inside(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Whether each segment, which starts on the surface, never leaves the body. [(N, 3), (N, 3) -> bool (N,)]
+
+        Only surface that is crossed on the way out ends the sight: a segment that dips into a second part of the
+        body (an eye, a boot around a leg) goes on.
+        """
+        way = ends - starts
+        length = np.linalg.norm(way, axis=1)
+        clear = np.ones(len(starts), bool)
+        if self._scene is None:
+            return clear
+        # the faces around the start vertex are skipped by a small step, those around a bone on the surface likewise
+        step = 1e-4 + 1e-3 * length
+        todo = np.flatnonzero(length > 3 * step)
+        direction = way / np.where(length > 0, length, 1)[:, None]
+        at = step.copy()
+        for _ in range(_CROSSINGS):
+            if not len(todo):
+                break
+            origin = starts[todo] + at[todo, None] * direction[todo]
+            hits = self._scene.run(origin.astype(np.float32), direction[todo].astype(np.float32), query="INTERSECT", output=1)
+            face, reach = hits["primID"], at[todo] + hits["tfar"]
+            hit = (face >= 0) & (reach < length[todo] - step[todo])
+            leaving = hit & (np.einsum("ni,ni->n", self._normals[face], direction[todo]) > 0)
+            clear[todo[leaving]] = False
+            at[todo[hit]] = reach[hit] + 1e-5
+            todo = todo[hit & ~leaving]
+        clear[todo] = False
+        return clear
+
+
+def nearest_visible(
+    body: Body, points: np.ndarray, heads: np.ndarray, tails: np.ndarray, place: np.ndarray, distance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The nearest visible bones of each vertex.
+
+    Rays are cast from the nearest bone outwards and only until one is seen, so that most vertices need one or two.
+
+    Parameters:
+        body: The mesh.
+        points: [(N, 3)]
+        heads, tails: [(B, 3)]
+        place: Closest place along each bone. [(N, B)]
+        distance: What "near" means (see `distance`). [(N, B)]
+
+    Returns:
+        Shares of the visible nearest bones, rows sum to 1, or to 0 where no bone is visible [(N, B)]; and the distance
+        to them, infinite where none is visible [(N,)].
+    """
+    order = np.argsort(distance, axis=1, kind="stable")
+    seen = np.zeros(distance.shape, bool)
+    nearest = np.full(len(points), np.inf)
+    active = np.arange(len(points))
+    for rank in range(distance.shape[1]):
+        bone = order[active, rank]
+        gap = distance[active, bone]
+        going = gap <= nearest[active] * (1 + EQUAL)
+        active, bone, gap = active[going], bone[going], gap[going]
+        if not len(active):
+            break
+        ends = heads[bone] + place[active, bone, None] * (tails[bone] - heads[bone])
+        visible = body.inside(points[active], ends)
+        seen[active[visible], bone[visible]] = True
+        nearest[active[visible]] = np.minimum(nearest[active[visible]], gap[visible])
+    count = seen.sum(1, keepdims=True)
+    return seen / np.where(count > 0, count, 1), nearest
