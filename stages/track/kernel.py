@@ -26,6 +26,7 @@ class Physics:
     time_step: float
     gravity: float
     contact_stiffness: float  # N/m at one corner
+    contact_ease: float  # m, depth over which the stiffness grows
     contact_damping: float  # s/m, Hunt-Crossley: force x (1 - damping x separation speed)
     friction: float
     slip_speed: float  # m/s, below it friction falls off linearly
@@ -160,20 +161,21 @@ def outside(q: float, low: float, high: float):
 
 
 @wp.func
-def contact_force(physics: Physics, depth: float, v: wp.vec3):
-    """Force on a corner `depth` under ground, and the diagonal of -dt df/dv that makes the step implicit in it.
+def contact_force(physics: Physics, press: float, v: wp.vec3):
+    """Force on a corner, and the diagonal of -dt df/dv that makes the step implicit in it.
 
-    The normal spring acts on the depth after the step, depth - dt v_y.
+    `press` > 0 is the depth that the corner would reach by the end of the step. The spring is soft at first touch
+    (its stiffness grows over `contact_ease`), so that neither force nor implicit part jumps when a contact begins.
     """
     dt = physics.time_step
     damp = wp.max(1.0 - physics.contact_damping * v[1], 0.0)
-    spring = physics.contact_stiffness * damp
-    normal = spring * depth
+    ease = press / (press + physics.contact_ease)
+    load = physics.contact_stiffness * press * ease
+    normal = load * damp
     drag = physics.friction * normal / wp.sqrt(v[0] * v[0] + v[2] * v[2] + physics.slip_speed * physics.slip_speed)
-    stiff = 0.0
-    if damp > 0.0:
-        stiff = physics.contact_stiffness * physics.contact_damping * depth + dt * spring
-    return wp.vec3(-drag * v[0], normal - dt * spring * v[1], -drag * v[2]), wp.vec3(dt * drag, dt * stiff, dt * drag)
+    slope = physics.contact_stiffness * damp * ease * (2.0 - ease)
+    stiff = dt * slope + wp.where(damp > 0.0, physics.contact_damping * load, 0.0)
+    return wp.vec3(-drag * v[0], normal, -drag * v[2]), wp.vec3(dt * drag, dt * stiff, dt * drag)
 
 
 @wp.func
@@ -245,13 +247,15 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
             scratch.m[step, world, bone] = m_own * one
             scratch.force[step, world, bone] = f_own
             x_own = scratch.joint[step, world, bone]
-            if x_own[1] < bones.radius[bone]:
-                v_own = scratch.velocity[step, world, bone]
+            v_own = scratch.velocity[step, world, bone]
+            reach = bones.radius[bone]
+            if x_own[1] < reach + dt * (wp.length(v_own) + reach * wp.length(w_own)):
                 for corner in range(8):
                     arm_own = turn_own * bones.corner[bone, corner]
-                    depth = -(x_own[1] + arm_own[1])
-                    if depth > 0.0:
-                        push, give = contact_force(physics, depth, v_own + wp.cross(w_own, arm_own))
+                    v_corner = v_own + wp.cross(w_own, arm_own)
+                    press = -(x_own[1] + arm_own[1] + dt * v_corner[1])
+                    if press > 0.0:
+                        push, give = contact_force(physics, press, v_corner)
                         ka = wp.skew(arm_own)
                         km = ka * wp.diag(give)
                         wp.atomic_add(scratch.a, step, world, bone, -(km * ka))

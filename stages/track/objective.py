@@ -95,7 +95,9 @@ def corner_points(joint: torch.Tensor, turn: torch.Tensor, corners: torch.Tensor
     return joint[..., None, :] + corners @ turn.transpose(-1, -2)
 
 
-def tracking_error(target: Target, joint: torch.Tensor, turn: torch.Tensor, angle: torch.Tensor, corners: torch.Tensor, scale: float, kind: str) -> torch.Tensor:
+def tracking_error(
+    target: Target, joint: torch.Tensor, turn: torch.Tensor, angle: torch.Tensor, corners: torch.Tensor, scale: float, kind: str
+) -> torch.Tensor:
     """The first term of equation (13), without its first frame, free of units.
 
     "corners" compares what is seen: the mean squared distance of cuboid corners over `scale`^2. "coordinates" is the

@@ -35,12 +35,22 @@ def contact_figures(corners: np.ndarray, fps: float, height: float) -> dict[str,
     }
 
 
+def stance_slide(corners: np.ndarray, time_step: float) -> float:
+    """Mean horizontal speed of corners while they press on the ground, over simulation steps. [m, (T, J, 8, 3) -> m/s]"""
+    points = corners.reshape(len(corners), -1, 3).astype(np.float64)
+    held = (points[1:, :, 1] < 0) & (points[:-1, :, 1] < 0)
+    speed = np.linalg.norm(np.diff(points[..., [0, 2]], axis=0), axis=-1) / time_step
+    return float(speed[held].mean()) if held.any() else 0.0
+
+
 def corner_rmse(corners: np.ndarray, target: np.ndarray) -> float:
     """Root mean squared distance of corners. [m]"""
     return float(np.sqrt(((corners.astype(np.float64) - target) ** 2).sum(-1).mean()))
 
 
-def failure(corners: np.ndarray, target: np.ndarray, ups: np.ndarray, target_ups: np.ndarray, roots: np.ndarray, target_roots: np.ndarray, height: float) -> str:
+def failure(
+    corners: np.ndarray, target: np.ndarray, ups: np.ndarray, target_ups: np.ndarray, roots: np.ndarray, target_roots: np.ndarray, height: float
+) -> str:
     """Why the result does not count as tracking, or "".
 
     Parameters:

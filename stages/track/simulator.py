@@ -17,6 +17,7 @@ from . import kernel  # noqa: E402  (Warp says hello when the first kernel is de
 
 # relative to the body (see Params): 1 corner bearing all the weight sinks h / 250
 _CONTACT_STIFFNESS = 250.0  # M g / h
+_CONTACT_EASE = 1e-3  # h
 _CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
 _SLIP_SPEED = 0.02  # sqrt(g h)
 _UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
@@ -143,6 +144,7 @@ def _physics(body: Body, time_step: float, friction: float, upright: float, grav
     physics = kernel.Physics()
     physics.time_step, physics.gravity, physics.friction = time_step, gravity, friction
     physics.contact_stiffness = _CONTACT_STIFFNESS * body.mass * GRAVITY / body.height
+    physics.contact_ease = _CONTACT_EASE * body.height
     physics.contact_damping = _CONTACT_DAMPING / speed
     physics.slip_speed = _SLIP_SPEED * speed
     physics.upright_stiffness = upright * body.torque

@@ -24,7 +24,7 @@ from stages.progress import SILENT, Progress
 from .body import Body
 from .objective import Start, Target, corner_points, roughness, tracking_error
 from .params import Params
-from .report import contact_figures, corner_rmse, failure
+from .report import contact_figures, corner_rmse, failure, stance_slide
 
 _STEP = 0.009  # largest automatic time step, in sqrt(h/g): 2.1 ms for a body 0.55 m high
 _EVERY = 25  # iterations between checkpoints
@@ -160,10 +160,13 @@ def _iterate(problem: _Problem, state: _State, params: Params) -> None:
     """Evaluate the current values, keep them if they are the best so far, and take one Adam step."""
     track, smooth, rmse = problem.errors(state.values)
     loss = track + params.smoothness * smooth
-    finite = bool(torch.isfinite(loss))
-    state.history.append([state.iteration, float(loss), float(track), float(smooth), rmse] if finite else [state.iteration, *state.history[-1][1:]])
-    if finite and float(track) < state.best_error:
-        state.best_error, state.best_iteration = float(track), state.iteration
+    figures = [float(loss.detach()), float(track.detach()), float(smooth.detach()), rmse]
+    finite = bool(np.isfinite(figures).all())
+    if not finite and not state.history:
+        raise InputError("the simulation of this motion diverges at once;", "try more --substeps, or check the motion for jumps.")
+    state.history.append([state.iteration, *(figures if finite else state.history[-1][1:])])
+    if finite and figures[1] < state.best_error:
+        state.best_error, state.best_iteration = figures[1], state.iteration
         state.best = [v.detach().clone() for v in state.values]
     state.iteration += 1
     if not finite:
@@ -208,8 +211,9 @@ def _result(problem: _Problem, state: _State, rig: Rig, motion: Motion, params: 
         "best_iteration": state.best_iteration, "substeps": problem.substeps, "ground_shift": target.shift,
         "corner_rmse_before": state.history[0][4], "corner_rmse": corner_rmse(corners[at], wanted),
         "corner_rmse_given": corner_rmse(corners[at], given), "error": state.best_error,
-        "before": contact_figures(given, motion.fps, body.height), "after": contact_figures(corners[at], motion.fps, body.height),
-        "penetration_max_steps": float(low.max()), "mass": body.mass, "height": body.height,
+        "before": contact_figures(given, motion.fps, body.height), "target": contact_figures(wanted, motion.fps, body.height),
+        "after": contact_figures(corners[at], motion.fps, body.height), "penetration_max_steps": float(low.max()),
+        "stance_slide": stance_slide(corners, simulator.time_step), "mass": body.mass, "height": body.height,
         "stiffness": [float(k) for k in stiffness], "damping": [float(k) for k in damping],
     }  # fmt: skip
     angles = simulator.angle[:-1, 0].cpu().numpy()[at]

@@ -38,11 +38,13 @@ def test_accelerations_match_mujoco(seed: int) -> None:
     simulator.forward(control, *(torch.tensor(v, dtype=torch.float32)[None] for v in (velocity, spin, rates)))
     model = mujoco.MjModel.from_xml_string(mjcf(body))
     data = mujoco.MjData(model)
-    data.qpos[:] = np.concatenate([position, turn.as_quat()[[3, 0, 1, 2]], angles[1:].ravel()])
-    data.qvel[:] = np.concatenate([velocity, turn.inv().apply(spin), rates[1:].ravel()])
+    addresses = np.array([model.joint(f"{bone}-{axis}").dofadr[0] for bone in range(1, count) for axis in range(3)])
+    data.qpos[:7] = np.concatenate([position, turn.as_quat()[[3, 0, 1, 2]]])
+    data.qvel[:6] = np.concatenate([velocity, turn.inv().apply(spin)])
+    data.qpos[addresses + 1], data.qvel[addresses] = angles[1:].ravel(), rates[1:].ravel()
     mujoco.mj_forward(model, data)
     ours = (simulator.rate[1, 0, 1:] - simulator.rate[0, 0, 1:]).numpy().ravel()
-    theirs = data.qacc[6:]
+    theirs = data.qacc[addresses]
     scale = np.abs(theirs).max()
     assert np.abs(ours - theirs).max() < 2e-4 * scale
     alpha = (simulator.spin[1, 0] - simulator.spin[0, 0]).numpy()
@@ -63,17 +65,24 @@ def test_free_fall_is_analytic() -> None:
 
 
 def test_momentum_is_conserved_without_gravity() -> None:
+    coarse, fine = (_momentum_drift(time_step) for time_step in (1e-3, 2.5e-4))
+    # what is lost is the step's first-order error
+    assert fine.max() < 5e-3
+    assert (fine < 0.4 * coarse).all()
+
+
+def _momentum_drift(time_step: float) -> np.ndarray:
+    """Relative change of linear and angular momentum over 0.2 s of thrashing."""
+    steps = round(0.2 / time_step)
     body = Body.from_rig(random_tree(3, 5))
-    simulator = Simulator(body, steps=201, time_step=0.001, gravity=0.0)
+    simulator = Simulator(body, steps=steps + 1, hold=steps + 1, time_step=time_step, gravity=0.0)
     simulator.start([0, 5, 0], [0, 0, 0, 1], np.zeros((5, 3)))
     control, velocity, spin, rate = _zeros(simulator)
     generator = torch.Generator().manual_seed(0)
     control = control + 0.3 * torch.randn(5, 3, generator=generator)
     simulator.forward(control, velocity + 0.5, spin + 1.0, rate)
-    first, last = (_momentum(simulator, step) for step in (0, 200))
-    assert np.abs(simulator.angle[200].numpy()).max() > 0.1  # it moved
-    np.testing.assert_allclose(last[0], first[0], rtol=2e-3, atol=2e-3 * np.abs(first[0]).max())
-    np.testing.assert_allclose(last[1], first[1], rtol=1e-2, atol=1e-2 * np.abs(first[1]).max())
+    assert np.abs(simulator.angle[steps].numpy()).max() > 0.1  # it moved
+    return np.array([np.linalg.norm(b - a) / np.linalg.norm(a) for a, b in zip(*(_momentum(simulator, step) for step in (0, steps)), strict=True)])
 
 
 def _momentum(simulator: Simulator, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -82,7 +91,7 @@ def _momentum(simulator: Simulator, step: int) -> tuple[np.ndarray, np.ndarray]:
 
     body = simulator.body
     turn, joint = simulator.turn[step, 0].double().numpy(), simulator.joint[step, 0].double().numpy()
-    spin, speed = (wp.to_torch(getattr(simulator._scratch, name))[step, 0].double().numpy() for name in ("spin", "velocity"))
+    spin, speed = (wp.to_torch(getattr(simulator._scratch, name), requires_grad=False)[step, 0].double().numpy() for name in ("spin", "velocity"))
     arm = np.einsum("jik,jk->ji", turn, body.centers)
     p = body.masses[:, None] * (speed + np.cross(spin, arm))
     own = np.einsum("jik,jkl,jml,jm->ji", turn, body.inertias, turn, spin)
@@ -169,7 +178,7 @@ def _check_gradient(body: Body, height: float, steps: int, tolerance: float, ang
 
 
 def test_gradients_match_finite_differences_in_the_air() -> None:
-    _check_gradient(Body.from_rig(random_tree(2, 5)), 5.0, 48, 5e-3, np.zeros((5, 3)))
+    _check_gradient(Body.from_rig(random_tree(2, 5)), 1.5, 48, 5e-3, np.zeros((5, 3)))
 
 
 def test_gradients_match_finite_differences_in_contact() -> None:
@@ -184,11 +193,14 @@ def test_clip_bounds_the_adjoint_and_removes_what_is_not_finite() -> None:
     simulator.forward(*_zeros(simulator))
     simulator.zero_grad()
     simulator.grad.joint[-1] = 1000.0
-    simulator.grad.joint[30, 0, 3, 1] = float("nan")
     simulator.backward()
     grad = simulator.grad
     total = sum(float(view[0].square().sum()) for view in (grad.position, grad.rotation, grad.velocity, grad.spin, grad.angle, grad.rate))
     assert 0 < total**0.5 <= 0.1001
+    simulator.zero_grad()
+    simulator.grad.joint[-1] = float("nan")
+    simulator.backward()
+    assert all(torch.isfinite(view[0]).all() for view in (grad.position, grad.rotation, grad.velocity, grad.spin, grad.angle, grad.rate))
 
 
 def test_same_inputs_give_the_same_bits() -> None:

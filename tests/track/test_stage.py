@@ -1,0 +1,129 @@
+"""The stage: a floating trot becomes physical; resuming, failing and refusing."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from schemas.errors import AkdError, InputError
+from schemas.motion import Motion
+from schemas.track import Track
+from stages.progress import Progress
+from stages.track.params import Params
+from stages.track.stage import run
+
+from .beasts import quadruped, trot
+
+_SHORT = Params(iterations=4, substeps=12)
+
+
+@pytest.fixture(scope="module")
+def tracked() -> tuple[Motion, Track]:
+    rig = quadruped()
+    motion = trot(rig)
+    return motion, run(rig, motion, Params(iterations=60))
+
+
+def test_a_floating_trot_is_tracked_on_the_ground(tracked: tuple[Motion, Track]) -> None:
+    _, track = tracked
+    report = track.report
+    assert not report["failed"], report["reason"]
+    assert report["before"]["airborne"] == 1.0
+    assert report["after"]["airborne"] < 0.3
+    assert report["corner_rmse"] < 0.04
+    assert report["corner_rmse"] < report["corner_rmse_before"]
+    assert report["penetration_max_steps"] < 0.02
+
+
+def test_the_track_is_a_valid_artifact(tracked: tuple[Motion, Track], tmp_path: Path) -> None:
+    motion, track = tracked
+    again = Track.load(track.save(tmp_path / "track.h5"))
+    assert again.frame_count == motion.frame_count
+    assert again.fps == motion.fps
+    assert again.prompt == motion.prompt
+    assert again.header.params["iterations"] == 60
+    assert again.masses.sum() == pytest.approx(track.report["mass"], rel=1e-5)
+    assert again.loss_names[0] == "iteration"
+    np.testing.assert_array_equal(again.losses[:, 0], np.arange(61))
+    assert len(again.controls) == -(-(16 * track.report["substeps"] + 1) // 4)
+
+
+def test_the_first_frame_stands_on_the_ground_where_the_motion_starts(tracked: tuple[Motion, Track]) -> None:
+    motion, track = tracked
+    np.testing.assert_allclose(track.angles[0, 1:], motion.angles[0, 1:], atol=1e-5)
+    np.testing.assert_allclose(track.root_positions[0, [0, 2]], motion.root_positions[0, [0, 2]], atol=1e-5)
+    np.testing.assert_allclose(track.root_rotations[0], motion.root_rotations[0], atol=1e-5)
+    assert track.root_positions[0, 1] < motion.root_positions[0, 1]
+
+
+class _Killed(Exception):
+    pass
+
+
+class _Killer(Progress):
+    """Interrupts the run after some iterations."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def update(self, done: int, **figures: float) -> None:
+        if done > self.at:
+            raise _Killed
+
+
+def test_resuming_gives_the_same_bits(tmp_path: Path) -> None:
+    rig = quadruped()
+    motion, params = trot(rig, frames=4), Params(iterations=32, substeps=10)
+    checkpoint = tmp_path / "track.partial"
+    with pytest.raises(_Killed):
+        run(rig, motion, params, _Killer(28), checkpoint)
+    assert checkpoint.exists()
+    resumed, whole = run(rig, motion, params, checkpoint=checkpoint), run(rig, motion, params)
+    assert not checkpoint.exists()
+    for field in ("angles", "root_positions", "root_rotations", "controls", "initial_velocity", "initial_joint_velocity", "losses"):
+        np.testing.assert_array_equal(getattr(resumed, field), getattr(whole, field), err_msg=field)
+
+
+def test_a_foreign_or_damaged_checkpoint_is_not_used(tmp_path: Path) -> None:
+    rig = quadruped()
+    motion, checkpoint = trot(rig, frames=3), tmp_path / "track.partial"
+    whole = run(rig, motion, _SHORT)
+    for content in (b"no checkpoint", None):
+        checkpoint.write_bytes(content) if content else torch.save({"key": "other"}, checkpoint)
+        np.testing.assert_array_equal(run(rig, motion, _SHORT, checkpoint=checkpoint).angles, whole.angles)
+
+
+def test_both_objectives_improve() -> None:
+    rig = quadruped()
+    for objective in ("corners", "coordinates"):
+        track = run(rig, trot(rig, frames=6), dataclasses.replace(_SHORT, iterations=20, objective=objective))
+        losses = track.losses[:, track.loss_names.index("track")]
+        assert losses.min() < 0.8 * losses[0]
+
+
+def test_a_wild_motion_gives_finite_numbers() -> None:
+    rig = quadruped()
+    motion = trot(rig, frames=5)
+    motion.angles = np.random.default_rng(0).uniform(-3, 3, motion.angles.shape).astype(np.float32)
+    motion.angles[:, 0] = 0
+    track = run(rig, motion, _SHORT)
+    track.validate()
+    assert track.report["failed"]
+    assert track.report["reason"]
+
+
+def test_refusals_say_what_is_wrong() -> None:
+    rig = quadruped()
+    with pytest.raises(InputError, match="one frame"):
+        run(rig, trot(rig, frames=1), _SHORT)
+    motion = trot(rig, frames=3)
+    motion.joint_names[-1] = "antenna"
+    with pytest.raises(InputError, match="antenna"):
+        run(rig, motion, _SHORT)
+    if not torch.cuda.is_available():
+        with pytest.raises(AkdError, match="cuda"):
+            run(rig, trot(rig, frames=3), dataclasses.replace(_SHORT, device="cuda"))
