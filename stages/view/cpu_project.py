@@ -103,7 +103,7 @@ def project(means, covariances, opacities, colors, cameras, width, height, scree
             depths[frame, n] = cz
             color = colors[own_color, n]
             # written as "not inside" so that NaN is skipped too
-            if not (cz >= NEAR and cz <= FAR and opacity >= MIN_ALPHA and opacity < np.inf and np.isfinite(color[0] + color[1] + color[2])):
+            if not (cz >= NEAR and cz <= FAR and opacity >= MIN_ALPHA and opacity < np.inf and abs(color[0] + color[1] + color[2]) < np.inf):
                 continue
             inverse_depth = f32(1) / cz
             t00, t01, t02, t10, t11, t12, _, _ = _jacobian(camera, cx, cy, inverse_depth)
