@@ -130,7 +130,7 @@ class Chain:
             wanted: Params that it should be made with; None: those given when it was made, defaults elsewhere.
             foreign: Header entries of inputs that are no artifacts (source file, prompt, skeleton); None: those on record.
         """
-        one, path = STAGES[stage], self.path(stage, motion)
+        path = self.path(stage, motion)
         if not path.exists():
             return State(stage, motion, path, "missing", [f"{path.name} was never written"])
         try:

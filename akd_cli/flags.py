@@ -61,7 +61,7 @@ def _flags(kind: type) -> list[inspect.Parameter]:
         annotation = hints[field.name]
         names = [name if annotation is not bool or rule.get("panel") else f"{name}/--no-{name[2:]}"]
         names += [rule["short"]] if rule.get("short") else []
-        info = typer.Option(*names, help=_help(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation))
+        info = typer.Option(*names, help=help_text(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation))
         made.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, info]))
     return made
 
@@ -74,7 +74,7 @@ def _metavar(rule: Any, annotation: Any) -> str | None:
     return rule.get("unit") or None
 
 
-def _help(rule: Any) -> str:
+def help_text(rule: Any) -> str:
     """The help sentence with its bounds, however the stage wrote it: a capital first, a full stop last."""
     low, high = rule.get("low"), rule.get("high")
     bounds = ""

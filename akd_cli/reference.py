@@ -1,0 +1,42 @@
+"""Keeps the parameter tables of docs/stages.md: `python -m akd_cli.reference` writes them from the stages' Params."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from pathlib import Path
+
+from schemas.atomic import write_text
+
+from .chain import STAGES
+from .flags import flag_name, help_text
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"
+
+
+def table(stage: str) -> str:
+    """The parameters of a stage as a Markdown table."""
+    rows = ["| flag | default | what it is |", "| --- | --- | --- |"]
+    for field in dataclasses.fields(STAGES[stage].params()):
+        rule = field.metadata
+        default = "" if field.default in (None, "") else str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
+        unit = f" {rule['unit']}" if rule.get("unit") and default else ""
+        choices = f" One of {', '.join(rule['choices'])}." if rule.get("choices") else ""
+        cosmetic = "" if rule.get("invalidating", True) else " Does not change the result."
+        words = (help_text(rule) + choices + cosmetic).replace("|", "\\|")
+        rows.append(f"| `{flag_name(field)}` | {default}{unit} | {words} |")
+    return "\n".join(rows)
+
+
+def refreshed(page: str) -> str:
+    """The page with every table between its markers written anew."""
+    for stage in STAGES:
+        pattern = rf"(<!-- flags of {stage} -->\n).*?(<!-- end -->)"
+        if not re.search(pattern, page, re.S):
+            raise ValueError(f"docs/stages.md has no place for the flags of {stage}")
+        page = re.sub(pattern, lambda match, stage=stage: f"{match[1]}{table(stage)}\n{match[2]}", page, flags=re.S)
+    return page
+
+
+if __name__ == "__main__":
+    write_text(PAGE, refreshed(PAGE.read_text(encoding="utf-8")))
