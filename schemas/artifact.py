@@ -38,6 +38,7 @@ class Header:
         params: The stage's parameters, JSON types only.
         inputs: For each input a dict with "path" and "sha256" (see `digest`).
         digest: sha256 of the content: equal content gives an equal digest, whenever it was written.
+        seconds: How long the run took; here and not in a report, so that equal runs give equal content. [s]
     """
 
     schema: str = ""
@@ -48,6 +49,7 @@ class Header:
     params: dict[str, Any] = dataclasses.field(default_factory=dict)
     inputs: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)
     digest: str = ""
+    seconds: float = 0.0
 
 
 def array(dtype: str, *shape: int | str, optional: bool = False, low: float | None = None, high: float | None = None) -> Any:
@@ -128,7 +130,12 @@ class Artifact:
         return sha.hexdigest()
 
     def stamped(self, *, params: Any = None, seed: int = 0, inputs: dict[str, dict[str, str]] | None = None) -> Self:
-        """Set the header: params (a dataclass or dict), seed, inputs; returns self."""
+        """Set the header: params (a dataclass or dict), seed, inputs; returns self.
+
+        "seconds" in a `report` field moves to the header.
+        """
+        report = getattr(self, "report", None)
+        seconds = float(report.pop("seconds", 0.0)) if isinstance(report, dict) else 0.0
         if dataclasses.is_dataclass(params) and not isinstance(params, type):
             params = dataclasses.asdict(params)
         self.header = Header(
@@ -139,6 +146,7 @@ class Artifact:
             params=json.loads(json.dumps(params or {}, default=str)),
             inputs=inputs or {},
             digest=self.content_digest(),
+            seconds=seconds,
         )
         return self
 
@@ -256,6 +264,7 @@ def _header(path: Path, file: Any) -> Header:
             params=dict(json.loads(attrs["params"])),
             inputs=dict(json.loads(attrs["inputs"])),
             digest=str(attrs["digest"]),
+            seconds=float(attrs.get("seconds", 0.0)),
         )
     except (KeyError, ValueError, TypeError, OSError, RuntimeError) as error:
         raise SchemaError(f"{path}: has no akd header;", "it was not written by akd, or it is damaged.") from error

@@ -217,7 +217,6 @@ class _Distillation:
             "licence": self.prior.spec.licence,
             "iterations": self.iteration,
             "seconds": round(seconds, 2),
-            "seconds_per_iteration": round(seconds / max(self.iteration, 1), 4),
             "device": self.device,
             "kernels": len(self.splat.means),
             "final": {name: _plain(tail[:, k].mean()) for k, name in enumerate(LOSS_NAMES) if k},

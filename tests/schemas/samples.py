@@ -56,7 +56,7 @@ def rig(joints: int = 4) -> Rig:
 
 def skin(vertices: int = 5, joints: int = 4) -> Skin:
     """Random weights."""
-    return Skin(name="tetra", method="heat", weights=weights(vertices, joints), report={"seconds": 0.1})
+    return Skin(name="tetra", method="heat", weights=weights(vertices, joints), report={"components": 1})
 
 
 def splat(kernels: int = 50, joints: int = 4) -> Splat:

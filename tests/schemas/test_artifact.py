@@ -69,6 +69,14 @@ def test_digest_sees_content_and_not_the_header():
     assert first.content_digest() != second.content_digest()
 
 
+def test_seconds_live_in_the_header_so_that_equal_runs_are_equal(tmp_path):
+    first, second = samples.skin(), samples.skin()
+    first.report["seconds"], second.report["seconds"] = 1.0, 2.0
+    first.stamped(), second.stamped()
+    assert first.content_digest() == second.content_digest() and "seconds" not in first.report
+    assert Skin.load(second.save(tmp_path / "x.h5")).header.seconds == 2.0
+
+
 BROKEN = {
     "parents out of order": (samples.rig, "parents", [-1, 2, 1, 1], "parents must come before"),
     "two roots": (samples.rig, "parents", [-1, 0, -1, 1], "only joint 0 is a root"),
