@@ -13,7 +13,7 @@ from .errors import AkdError, InputError
 from .gltf_document import Document, open_document
 from .gltf_material import read_look
 from .gltf_mesh import Block, Budget, material_of, primitives_of, read_block
-from .gltf_skin import Nodes, Skin, bind_matrices, read_nodes, read_skin, rigid
+from .gltf_skin import Nodes, Skin, bind_maps, bind_matrices, read_nodes, read_skin, rigid
 
 
 @dataclasses.dataclass
@@ -200,6 +200,9 @@ def _tree(document: Document, nodes: Nodes, mass: dict[int, float]) -> JointTree
         carried[top[node]] = carried.get(top[node], 0.0) + mass[node]
     root = max(carried, key=lambda n: carried[n])
     ordered = [n for n in nodes.order if n in mass and top[n] == root] + [n for n in nodes.order if n in mass and top[n] != root]
+    listed = list(mass)  # the file's own order is kept where it is one tree, parents first
+    if len(carried) == 1 and all(parent[n] < 0 or listed.index(parent[n]) < j for j, n in enumerate(listed)):
+        ordered = listed
     place = {node: j for j, node in enumerate(ordered)}
     others = [nodes.names[n] or f"node {n}" for n in carried if n != root]
     if others:
@@ -233,8 +236,9 @@ def _place(nodes: Nodes, instance: Instance, binds: dict[int, np.ndarray]) -> tu
             world = binds[joint] @ np.linalg.inv(nodes.worlds[joint]) @ world
         linear, shift = np.broadcast_to(world[:3, :3], (len(block.points), 3, 3)), world[:3, 3]
     else:
-        maps = np.stack([binds[node] for node in instance.skin.nodes]) @ instance.skin.inverse_binds
-        blended = (block.weights @ maps.reshape(len(maps), 16)).reshape(-1, 4, 4)
+        maps = bind_maps(np.stack([binds[node] for node in instance.skin.nodes]), instance.skin.inverse_binds)
+        same = bool((maps == maps[0]).all())
+        blended = np.broadcast_to(maps[0], (len(block.points), 4, 4)) if same else (block.weights @ maps.reshape(-1, 16)).reshape(-1, 4, 4)
         linear, shift = blended[:, :3, :3], blended[:, :3, 3]
     vertices = np.einsum("vij,vj->vi", linear, block.points) + shift
     rows = [linear[:, 1], linear[:, 2], linear[:, 0]]

@@ -19,6 +19,7 @@ from .gltf_document import Document
 
 MAX_NODES = 100_000
 MAX_JOINTS = 4096
+_ROUNDING = 1e-5
 _AGREE = 1e-3  # of the mesh's extent: joints whose maps differ by less are in the bind pose
 
 
@@ -203,7 +204,19 @@ def bind_matrices(document: Document, nodes: Nodes, skin: Skin, mesh_node: int, 
         spread = np.abs(placed - reference).max()
         if spread > _AGREE * max(np.ptp(reference, axis=0).max(), 1e-12):
             chosen = _bind_map(document, nodes, skin, mesh_node, maps, used, best)
+    if np.abs(chosen - np.eye(4)).max() < _ROUNDING:
+        chosen = np.eye(4)  # float32 inverses leave that much
     return chosen @ np.linalg.inv(skin.inverse_binds)
+
+
+def bind_maps(binds: np.ndarray, inverse_binds: np.ndarray) -> np.ndarray:
+    """bind * inverseBind, mesh to scene in the bind pose; exactly the same for all joints where it is so but for rounding. [(K, 4, 4)]"""
+    maps = binds @ inverse_binds
+    size = max(np.abs(maps[0]).max(), 1e-30)
+    if np.abs(maps - maps[0]).max() < _ROUNDING * size:
+        one = np.eye(4) if np.abs(maps[0] - np.eye(4)).max() < _ROUNDING else maps[0]
+        return np.broadcast_to(one, maps.shape)
+    return maps
 
 
 def _bind_map(document: Document, nodes: Nodes, skin: Skin, mesh_node: int, maps: np.ndarray, used: np.ndarray, best: int) -> np.ndarray:
