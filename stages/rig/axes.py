@@ -57,10 +57,8 @@ def frames(parents: np.ndarray, positions: np.ndarray, tails: np.ndarray) -> np.
     for joint, parent in enumerate(parents):
         along = np.asarray(tails[joint] - positions[joint], np.float64)
         length = np.linalg.norm(along)
-        if length < 1e-9:
-            along = result[parent, :, 1] if parent >= 0 else np.array([0.0, 1.0, 0.0])
-        else:
-            along = along / length
+        inherited = result[parent, :, 1] if parent >= 0 else np.array([0.0, 1.0, 0.0])
+        along = along / length if length > 1e-9 else inherited
         lateral = np.array([1.0, 0.0, 0.0]) - along[0] * along
         if np.linalg.norm(lateral) < _SIDEWAYS:
             lateral = _raised(along)

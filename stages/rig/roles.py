@@ -182,7 +182,8 @@ def _legs_and_arms(body: _Body, limbs: list[Limb]) -> dict[int, str]:
     legs = [limb for limb in movers if body.grounded(limb.joints) and not (limb.kind == "arm" and upright)]
     flying = not legs
     for limb in limbs:
-        if limb.kind == "wing":
+        nameless = not any(body.parts[joint] for joint in limb.chain)
+        if limb.kind == "wing" or (flying and nameless and limb.kind == "arm" and not upright):
             groups[id(limb)] = "wing"
     legs = legs or [limb for limb in movers if limb.kind == "leg"]
     many = max((sum(limb.side == side for limb in movers if limb.kind == "leg") for side in ("left", "right")), default=0) > 2

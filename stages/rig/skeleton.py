@@ -13,6 +13,7 @@ from .segments import distance_to_bones
 
 _END = re.compile(r"([._ -]|(?<=[a-z0-9]))(end|nub|tip|endsite|end_site|effector|leaf)$", re.IGNORECASE)
 _AXIS_COSINE = 0.98  # a bone lies along an axis of its joint if within 11 degrees
+_FEW = 6  # vertices: a bone that owns fewer has no shape of its own
 _TOUCHING = 0.05  # of the most contact with any joint: what counts as touching
 _STRANGER = 0.5  # of the same: a parent that shares less is a control
 
@@ -92,7 +93,7 @@ def clean(joints: Joints, points: np.ndarray, faces: np.ndarray) -> Joints:
     if joints.weights is None:
         return joints
     joints = _drop(joints, _useless(joints), "joints that move no vertex")
-    joints = _reattach(joints, points, faces)
+    joints = _lift_root(_reattach(joints, points, faces), points)
     return _drop(joints, _passed(joints), "joints that move no vertex by themselves")
 
 
@@ -145,7 +146,8 @@ def _reattach(joints: Joints, points: np.ndarray, faces: np.ndarray) -> Joints:
     """Hang feet that follow an IK target on the leg they touch.
 
     In many game rigs the foot is a child of the root and only a constraint, which glTF cannot store, holds it at the
-    leg. A foot (one joint, or a target with one) moves if its parent shares little surface with it, a last bone of a chain does, and that bone is clearly closer.
+    leg. A foot (one joint, or a target with one) moves if its parent shares little surface with it, a last bone of a
+    chain does, and that bone is clearly closer.
     """
     shared = contact(joints.weights, faces)
     mass = joints.weights.sum(0)
@@ -173,6 +175,23 @@ def _reattach(joints: Joints, points: np.ndarray, faces: np.ndarray) -> Joints:
         return joints
     note = f"attached joints that hung on a control: {', '.join(moved)}"
     return dataclasses.replace(joints, notes=[*joints.notes, note]).take(_topological(parents), parents)
+
+
+def _lift_root(joints: Joints, points: np.ndarray) -> Joints:
+    """Drop a root that lies on the ground as a handle for the whole figure; the few weights it has go to its child.
+
+    The root is the body that carries all others in the physics: it must be one that has a body.
+    """
+    children, height = joints.children(0), float(points[:, 1].max())
+    if len(children) != 1 or joints.positions[0, 1] > 0.1 * height or joints.positions[children[0], 1] < 0.2 * height:
+        return joints
+    mass = joints.weights.sum(0)
+    if not 0 < mass[0] < 0.1 * mass.sum():
+        return joints
+    weights = joints.weights.copy()
+    weights[:, children[0]] += weights[:, 0]
+    gone = np.arange(len(mass)) == 0
+    return _drop(dataclasses.replace(joints, weights=weights), gone, "root on the ground, its weights given to its child")
 
 
 def _is_above(parents: np.ndarray, joint: int, other: int) -> bool:
@@ -220,6 +239,9 @@ def guess_tails(joints: Joints, points: np.ndarray) -> np.ndarray:
             straight = along[best] > 0.9 * np.linalg.norm(offsets[best])
             if straight or along.max() > 1e-3 * extent:
                 tails[joint] = joints.positions[children[best]] if straight else joints.positions[joint] + way * along.max()
+                continue
+            if dominant is None or (dominant == joint).sum() < _FEW:  # a handle, drawn at any length: let it reach for its children
+                tails[joint] = joints.positions[children].mean(0)
                 continue
         length = _reach(joints, points, dominant, joint, way)
         if length < 1e-3 * extent:
