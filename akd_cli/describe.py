@@ -14,14 +14,15 @@ def figures(artifact: Any) -> dict[str, Any]:
 
 
 def sentence(found: dict[str, Any]) -> str:
-    """Figures on one line; lists and long texts are left to inspect."""
-    return ", ".join(_phrase(key, value) for key, value in found.items() if not isinstance(value, (list, dict)) and len(str(value)) <= 40)
+    """Figures on one line; lists, long texts and the figures of the run are left to inspect."""
+    brief = {key: value for key, value in found.items() if not isinstance(value, (list, dict)) and len(str(value)) <= 40 and not key.startswith("run_")}
+    return ", ".join(_phrase(key, value) for key, value in brief.items())
 
 
 def _phrase(key: str, value: Any) -> str:
     """One figure in words: "24 joints", "height 1.143 m", "prompt a tiger walking"."""
     name, _, unit = key.rpartition("_")
-    if unit in _UNITS:
+    if name and unit in _UNITS:
         return f"{name.replace('_', ' ')} {_short(value)} {_UNITS[unit]}"
     words = key.replace("_", " ")
     if _is_count(value):
@@ -29,7 +30,7 @@ def _phrase(key: str, value: Any) -> str:
     return f"{words} {_short(value)}"
 
 
-_UNITS = {"m": "m", "rad": "rad", "seconds": "s", "psnr": "dB"}
+_UNITS = {"m": "m", "rad": "rad", "s": "s"}
 
 
 def _is_count(value: Any) -> bool:
@@ -60,7 +61,7 @@ def _rig(rig: Any) -> dict[str, Any]:
         "name": rig.name,
         "category": rig.category,
         "joints": rig.joint_count,
-        "joints_with_a_role": sum(bool(role) for role in rig.roles),
+        "joints_with_a_role": sum(role not in ("", "other") for role in rig.roles),
         "from": str(rig.source.get("kind", "")),
         "notes": list(rig.source.get("notes", [])),
     }
@@ -87,7 +88,7 @@ def _motion(motion: Any) -> dict[str, Any]:
         "prompt": motion.prompt,
         "frames": motion.frame_count,
         "fps": float(motion.fps),
-        "seconds": motion.duration,
+        "duration_s": motion.duration,
         "travelled_m": float(np.linalg.norm(path, axis=1).sum()),
         "mean_joint_range_rad": float(np.ptp(motion.angles, axis=0).mean()),
         **{f"run_{key}": value for key, value in _numbers(motion.report).items()},

@@ -12,7 +12,7 @@ from .asset import Source
 from .options import Options
 
 Skeleton = Annotated[
-    str | None, typer.Option(help="Take the skeleton from this file instead of the asset (.glb with a skin, .json, rig.h5).", rich_help_panel="Parameters")
+    str | None, typer.Option(help="Take the skeleton from this file instead of the asset (.json, or a rigged .glb or .gltf).", rich_help_panel="Parameters")
 ]
 EXAMPLES = "akd rig tiger", "akd rig path/to/dragon.glb --limits free"
 
