@@ -180,7 +180,7 @@ def _weights(document: Document, mesh: int, attributes: dict[str, Any], skin: Sk
         if (joints[values > 0] >= len(skin.slots)).any():
             raise document.error(f"mesh {mesh} names joint {int(joints[values > 0].max())}, its skin has {len(skin.slots)}")
         if result is None:
-            if len(joints) * len(skin.nodes) > 2**28:
+            if len(joints) * len(skin.nodes) > 2**27:
                 raise document.error(f"mesh {mesh} has {len(joints)} vertices and {len(skin.nodes)} joints, too many for dense weights", "simplify the model.")
             result = np.zeros((len(joints), len(skin.nodes)))
         if len(joints) != len(result):

@@ -201,7 +201,8 @@ def _tree(document: Document, nodes: Nodes, mass: dict[int, float]) -> JointTree
     root = max(carried, key=lambda n: carried[n])
     ordered = [n for n in nodes.order if n in mass and top[n] == root] + [n for n in nodes.order if n in mass and top[n] != root]
     listed = list(mass)  # the file's own order is kept where it is one tree, parents first
-    if len(carried) == 1 and all(parent[n] < 0 or listed.index(parent[n]) < j for j, n in enumerate(listed)):
+    rank = {node: j for j, node in enumerate(listed)}
+    if len(carried) == 1 and all(rank.get(parent[n], -1) < rank[n] for n in listed):
         ordered = listed
     place = {node: j for j, node in enumerate(ordered)}
     others = [nodes.names[n] or f"node {n}" for n in carried if n != root]
@@ -259,7 +260,7 @@ def _joint_above(nodes: Nodes, node: int, binds: dict[int, np.ndarray]) -> int:
 
 def _merged_weights(document: Document, nodes: Nodes, instances: list[Instance], columns: dict[int, int], starts: np.ndarray) -> np.ndarray:
     """Weights of all instances over the merged joints; rigid ones get weight 1 on the joint above, or the root."""
-    if int(starts[-1]) * len(columns) > 2**29:
+    if int(starts[-1]) * len(columns) > 2**28:
         raise document.error(f"has {int(starts[-1])} vertices and {len(columns)} joints, too many for dense weights", "simplify the model.")
     weights = np.zeros((int(starts[-1]), len(columns)), np.float32)
     for instance, start in zip(instances, starts, strict=False):

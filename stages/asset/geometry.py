@@ -17,9 +17,10 @@ def weld(vertices: np.ndarray, tolerance: float = WELD_TOLERANCE) -> np.ndarray:
     from scipy.spatial import cKDTree
 
     reach = tolerance * max(float(np.ptp(vertices, axis=0).max()), 1e-30)
-    cells = np.round((vertices - vertices.min(0)) / reach).astype(np.int64)
-    # one point a cell first: neighbours stay few however many vertices coincide
-    _, first, inverse = np.unique(cells, axis=0, return_index=True, return_inverse=True)
+    cells = np.round((vertices - vertices.min(0)).astype(np.float64) / reach).astype(np.int64)
+    # one point a cell first: neighbours stay few however many vertices coincide; 2^21 cells fit along each axis
+    packed = (cells[:, 0] << 42) | (cells[:, 1] << 21) | cells[:, 2]
+    _, first, inverse = np.unique(packed, return_index=True, return_inverse=True)
     pairs = cKDTree(vertices[first]).query_pairs(reach, output_type="ndarray")
     links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(first), len(first)))
     labels = connected_components(links, directed=False)[1][inverse.reshape(-1)]
