@@ -142,8 +142,7 @@ def carry_out(stage: str, job: Job, console: Console, earlier: bool = False) -> 
     outputs = [job.path(name) for name in one.outputs]
     state = chain.state(stage, job.motion, job.params, None if earlier else job.foreign(stage))
     if state.fresh and not job.force:
-        for path in outputs:
-            path.touch()  # so that make's time stamps agree
+        _agree_with_make(stage, job, outputs)
         return Outcome(stage, "fresh", 0.0, outputs)
     clock = time.monotonic()
     module = importlib.import_module(f"akd_cli.{stage}")
@@ -206,6 +205,16 @@ def report(console: Console, chain: Chain, outcome: Outcome, motion: str, earlie
         "completed": "was fresh, its views are written again",
     }
     console.result(data, f"{outcome.stage} {did[outcome.action]}: {sentence(found)}", *(f"  {path}" for path in paths))
+
+
+def _agree_with_make(stage: str, job: Job, outputs: list[Path]) -> None:
+    """Touch fresh outputs that are older than an input: their content is right, but make looks at time stamps."""
+    inputs = [job.chain.path(need, job.motion if STAGES[need].in_motion else "") for need in STAGES[stage].needs]
+    inputs += [Path(path) for path in (job.source if stage == "asset" else "", *job.files.values()) if os.path.isabs(path) and os.path.exists(path)]
+    newest = max((path.stat().st_mtime_ns for path in inputs), default=0)
+    if any(path.stat().st_mtime_ns < newest for path in outputs):
+        for path in outputs:
+            path.touch()
 
 
 def _order(stage: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from stages.distill.params import Params as DistillParams
 from tests.schemas import samples
 
 TETRA = Path("tetra.glb")
+MAKEFILE = Path(__file__).resolve().parents[2] / "Makefile"
 
 
 @pytest.fixture
@@ -148,6 +150,17 @@ def test_fresh_artifacts_get_a_new_time_stamp_for_make(akd, ran, model):
     os.utime("runs/tetra/rig.h5", (1, 1))
     assert akd("rig").code == 0 and ran == ["asset", "rig"] and os.stat("runs/tetra/rig.h5").st_mtime > 1e9
     assert states(akd)["rig"][0] == "fresh"
+    before = os.stat("runs/tetra/rig.h5").st_mtime_ns
+    assert akd("skin").code == 0 and akd("rig").code == 0
+    assert os.stat("runs/tetra/rig.h5").st_mtime_ns == before  # it was newer than its input: skin stays newer than rig
+
+
+def test_make_and_status_agree(akd, ran):
+    """The Makefile's rules name the inputs of the chain, so that a time stamp and a content change tell the same."""
+    rules = dict(re.findall(r"^\$\([WM]\)/(\w+)\.\w+ .*&: \$\([WM]\)/(\w+)\.", MAKEFILE.read_text(), re.M))
+    assert list(rules) == list(STAGES)[1:]
+    for stage, direct in rules.items():
+        assert set(_order(stage)) == {direct, *_order(direct)}
 
 
 def test_output_copies_the_file_with_that_ending(akd, ran, model):
