@@ -46,7 +46,7 @@ def run(source: str | Path, params: Params | None = None, progress: Progress = S
     for message in asset.source["notes"]:
         progress.note(message)
     asset.validate(text)
-    return asset.stamped(params=params, seed=params.seed)
+    return asset.stamped(params=params)
 
 
 def from_scene(scene: Scene, params: Params) -> Asset:
