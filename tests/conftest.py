@@ -7,6 +7,7 @@ from pathlib import Path
 
 for _name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ.setdefault(_name, "1")  # pytest-xdist uses the cores
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as stages/__init__.py does, which tests import after torch
 
 import pytest  # noqa: E402 (after the thread counts are set)
 

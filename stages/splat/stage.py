@@ -8,11 +8,12 @@ import numpy as np
 import torch
 
 from schemas.asset import Asset
-from schemas.errors import InputError
+from schemas.errors import InputError, MissingError
 from schemas.skin import Skin
 from schemas.splat import Splat
 from stages.body import quaternion
 from stages.progress import SILENT, Progress
+from stages.view import cuda
 from stages.view.mesh import brightness, surface_colors
 
 from . import optimise
@@ -25,25 +26,26 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -
 
     Raises:
         InputError: The skin is of another mesh, or the mesh has no area.
+        MissingError: The device is not there.
     """
     if len(skin.weights) != len(asset.vertices):
         raise InputError(f"the skin of '{skin.name}' has {len(skin.weights)} rows, '{asset.name}' has {len(asset.vertices)} vertices;", "run `akd skin` again.")
-    clock = time.monotonic()
+    device, clock = choose_device(params.device), time.monotonic()
     rng = np.random.default_rng(params.seed)
     start = sample(asset, params.kernels, rng)
-    kernels = _initial(asset, start, params.shaded)
+    kernels = _initial(asset, start, params.shaded).to(device)
     report: dict[str, float] = {"kernels": len(start.means), "views": params.views}
     if params.iterations:
-        views = optimise.photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress)
+        views = optimise.photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress).to(device)
         everything = torch.arange(len(views.images))
         held, seen = views.pick(everything[: optimise.HELD_OUT]), views.pick(everything[optimise.HELD_OUT :])
         report["psnr_start"] = optimise.psnr(kernels, held)
         generator = torch.Generator().manual_seed(params.seed)
-        spacing, anchors = torch.as_tensor(start.spacing).float(), torch.as_tensor(start.means).float()
+        spacing, anchors = torch.as_tensor(start.spacing).float().to(device), torch.as_tensor(start.means).float().to(device)
         kernels = optimise.fit(kernels, spacing, anchors, seen, params.iterations, generator, progress)
         report["psnr"] = optimise.psnr(kernels, held)
     report["seconds"] = round(time.monotonic() - clock, 2)
-    weights = bind(asset, skin, start)
+    kernels, weights = kernels.to("cpu"), bind(asset, skin, start)
     turns = torch.nn.functional.normalize(kernels.rotations, dim=1)
     return Splat(
         name=asset.name,
@@ -56,6 +58,17 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -
         weights=weights,
         report=report,
     ).stamped(params=params, seed=params.seed)
+
+
+def choose_device(name: str) -> str:
+    """The device that "auto", "cpu" or "cuda" stands for here.
+
+    Raises:
+        MissingError: "cuda" on a machine without it.
+    """
+    if name == "cuda" and not torch.cuda.is_available():
+        raise MissingError("--device cuda: no CUDA device is visible;", "use --device cpu, or check the NVIDIA driver (nvidia-smi).")
+    return "cuda" if name == "cuda" or (name == "auto" and cuda.available()) else "cpu"
 
 
 def bind(asset: Asset, skin: Skin, start: Start) -> np.ndarray:
