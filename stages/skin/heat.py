@@ -128,11 +128,11 @@ def _solve_cholespy(matrix: sparse.spmatrix, right: np.ndarray) -> np.ndarray:
 
 
 def normalized(points: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mesh and bones moved and scaled together so that the mesh has extent 1 about its middle, in float64."""
+    """Mesh and bones moved and scaled together so that the mesh has diameter 1 about its mean vertex, in float64."""
     points, heads, tails = (np.asarray(array, np.float64) for array in (points, heads, tails))
-    low, high = points.min(0), points.max(0)
-    scale = max(float((high - low).max()), 1e-30)
-    return tuple((array - 0.5 * (low + high)) / scale for array in (points, heads, tails))  # type: ignore[return-value]
+    middle = points.mean(0)
+    scale = max(2 * float(np.linalg.norm(points - middle, axis=1).max()), 1e-30)
+    return tuple((array - middle) / scale for array in (points, heads, tails))  # type: ignore[return-value]
 
 
 def _adjacency(count: int, faces: np.ndarray) -> sparse.coo_matrix:

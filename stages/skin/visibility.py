@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 EQUAL = 1e-4  # bones whose distances differ by less than this part share a vertex (joints are the ends of two bones)
+_GRAZING = 1e-3  # cosine: a segment that runs along a face does not cross it
 _CROSSINGS = 64  # of one segment; more only happen in damaged meshes, and then count as "not visible"
 
 
@@ -23,17 +24,39 @@ class Body:
         corners = points[faces]
         normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         solid = (normals * normals).sum(1) > 0
-        self._normals = normals[solid]
+        self._points = points
+        self._normals = normals[solid] / np.linalg.norm(normals[solid], axis=1, keepdims=True)
+        # the faces around each vertex, as rows of a table: `_around[_first[v] : _first[v + 1]]`
+        vertex = faces[solid].ravel()
+        self._around = np.argsort(vertex, kind="stable") // 3
+        self._first = np.concatenate([[0], np.cumsum(np.bincount(vertex, minlength=len(points)))])
         self._scene = EmbreeScene() if solid.any() else None
         if self._scene is not None:
             self._mesh = TriangleMesh(self._scene, corners[solid].astype(np.float32))
 
-    def inside(self, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
-        """Whether each segment, which starts on the surface, never leaves the body. [(N, 3), (N, 3) -> bool (N,)]
+    def _outward(self, vertices: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Whether a way from a vertex rises above any face around it, so that it may be outside at once. [bool (N,)]"""
+        count = self._first[vertices + 1] - self._first[vertices]
+        row = np.repeat(np.arange(len(vertices)), count)
+        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        face = self._around[self._first[vertices[row]] + offset]
+        rises = np.einsum("ni,ni->n", self._normals[face], directions[row]) > _GRAZING
+        return np.bincount(row, rises, len(vertices)) > 0
 
-        Only surface that is crossed on the way out ends the sight: a segment that dips into a second part of the
-        body (an eye, a boot around a leg) goes on.
+    def inside(self, vertices: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """Whether each segment from a vertex to a bone stays inside the body.
+
+        Surface is counted on the way: a segment that enters a second part of the body (a leg, an eye, a boot) may
+        leave it again, but not the part it starts in; one that starts outside must not come in.
+
+        Parameters:
+            vertices: Indices of the starts. [(N,)]
+            ends: [(N, 3)]
+
+        Returns:
+            [bool (N,)]
         """
+        starts = self._points[vertices]
         way = ends - starts
         length = np.linalg.norm(way, axis=1)
         clear = np.ones(len(starts), bool)
@@ -43,6 +66,7 @@ class Body:
         step = 1e-4 + 1e-3 * length
         todo = np.flatnonzero(length > 3 * step)
         direction = way / np.where(length > 0, length, 1)[:, None]
+        depth = np.where(self._outward(vertices, direction), 0, 1)
         at = step.copy()
         for _ in range(_CROSSINGS):
             if not len(todo):
@@ -51,10 +75,13 @@ class Body:
             hits = self._scene.run(origin.astype(np.float32), direction[todo].astype(np.float32), query="INTERSECT", output=1)
             face, reach = hits["primID"], at[todo] + hits["tfar"]
             hit = (face >= 0) & (reach < length[todo] - step[todo])
-            leaving = hit & (np.einsum("ni,ni->n", self._normals[face], direction[todo]) > 0)
-            clear[todo[leaving]] = False
+            slope = np.where(hit, np.einsum("ni,ni->n", self._normals[face], direction[todo]), 0)
+            leaving, entering = slope > _GRAZING, slope < -_GRAZING
+            blocked = (leaving & (depth[todo] <= 1)) | (entering & (depth[todo] == 0))
+            depth[todo] += entering.astype(int) - leaving
+            clear[todo[blocked]] = False
             at[todo[hit]] = reach[hit] + 1e-5
-            todo = todo[hit & ~leaving]
+            todo = todo[hit & ~blocked]
         clear[todo] = False
         return clear
 
@@ -68,7 +95,7 @@ def nearest_visible(
 
     Parameters:
         body: The mesh.
-        points: [(N, 3)]
+        points: Vertices of the mesh. [(N, 3)]
         heads, tails: [(B, 3)]
         place: Closest place along each bone. [(N, B)]
         distance: What "near" means (see `distance`). [(N, B)]
@@ -89,7 +116,7 @@ def nearest_visible(
         if not len(active):
             break
         ends = heads[bone] + place[active, bone, None] * (tails[bone] - heads[bone])
-        visible = body.inside(points[active], ends)
+        visible = body.inside(active, ends)
         seen[active[visible], bone[visible]] = True
         nearest[active[visible]] = np.minimum(nearest[active[visible]], gap[visible])
     count = seen.sum(1, keepdims=True)
