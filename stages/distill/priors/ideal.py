@@ -25,7 +25,7 @@ from stages.body.kinematics import Skeleton, forward
 from stages.body.skinning import covariances, skin_gaussians
 
 from ..gaits import GAITS, sample
-from ..scene import Scene
+from ..scene import Scene, role_colors
 from ..score import guide
 from ..start import gait_in
 from .base import PriorSpec, TextCondition
@@ -41,7 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "learning_rate": 0.02,
     "root_learning_rate": 0.01,
     "lambda_smooth": 0.05,
-    "lambda_ground": 1.0,
+    "lambda_ground": 5.0,
     "weighting": "one",
     "t_min": 0.02,
     "t_max": 0.98,
@@ -61,7 +61,7 @@ SPEC = PriorSpec(
     temporal_stride=1,
     spatial_stride=POOL,
     latent_channels=3,
-    look="natural",
+    look="roles",  # in side views the natural colours of left and right legs do not tell them apart
     licence="none needed",
     max_time=0.98,
     defaults=DEFAULTS,
@@ -159,7 +159,8 @@ class _Clips:
         self.rig, self.scene = rig, scene
         self.skeleton = Skeleton.from_rig(rig, device=device)
         self.means, self.weights = tensor(splat.means), tensor(splat.weights)
-        self.opacities, self.colors = tensor(splat.opacities), tensor(splat.colors)
+        self.opacities = tensor(splat.opacities)
+        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
         self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
         self.framing = scene.framing(self.means)
 
