@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 import numpy as np
@@ -109,23 +110,33 @@ class Simulator:
         self.runs += 1
         self.control.copy_(control.detach())
         self.velocity[0], self.spin[0], self.rate[0] = velocity.detach(), spin.detach(), rate.detach()
-        wp.launch(kernel.rollout, dim=self.worlds, inputs=[0, self.steps, self.physics, self._bones, self._state, self._scratch], device=self.device)
+        inputs = [0, self.steps, self.physics, self._bones, self._state, self._scratch]
+        with self._stream():
+            wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, device=self.device)
 
     def zero_grad(self) -> None:
         """Clear every adjoint; the loss's seeds are then added to `grad.joint`, `grad.turn`, `grad.angle`, ..."""
-        for struct, names in ((self._state, kernel.State.vars), (self._scratch, kernel.Scratch.vars)):
-            for name in names:
-                getattr(struct, name).grad.zero_()
+        with self._stream():
+            for struct, names in ((self._state, kernel.State.vars), (self._scratch, kernel.Scratch.vars)):
+                for name in names:
+                    getattr(struct, name).grad.zero_()
 
     def backward(self) -> None:
         """Carry the seeds back to `grad.control` and, at step 0, to the initial velocities, clipping at chunk boundaries."""
         # the arrays of the structs carry their adjoints themselves; the constants' adjoints go nowhere
         adjoints = [0, 0, kernel.Physics(), kernel.Bones(), kernel.State(), kernel.Scratch()]
-        for first in reversed(range(0, self.steps, self.chunk)):
-            last = min(first + self.chunk, self.steps)
-            inputs = [first, last, self.physics, self._bones, self._state, self._scratch]
-            wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, adj_inputs=adjoints, adjoint=True, device=self.device)
-            wp.launch(kernel.clip, dim=self.worlds, inputs=[first, len(self.body.parents), self.clip, self._adjoint], device=self.device)
+        with self._stream():
+            for first in reversed(range(0, self.steps, self.chunk)):
+                last = min(first + self.chunk, self.steps)
+                inputs = [first, last, self.physics, self._bones, self._state, self._scratch]
+                wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, adj_inputs=adjoints, adjoint=True, device=self.device)
+                wp.launch(kernel.clip, dim=self.worlds, inputs=[first, len(self.body.parents), self.clip, self._adjoint], device=self.device)
+
+    def _stream(self) -> contextlib.AbstractContextManager[object]:
+        """On a GPU, put Warp's launches in the order of torch's: both work on the same memory."""
+        if self.device == "cpu":
+            return contextlib.nullcontext()
+        return wp.ScopedStream(wp.stream_from_torch(torch.device(self.device)), sync_enter=False)
 
 
 class _Views:

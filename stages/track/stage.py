@@ -31,7 +31,7 @@ _EVERY = 25  # iterations between checkpoints
 _COLUMNS = ["iteration", "loss", "track", "smooth", "corner_rmse"]
 
 
-def run(rig: Rig, motion: Motion, params: Params = Params(), progress: Progress = SILENT, checkpoint: Path | None = None) -> Track:  # noqa: B008 (frozen)
+def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progress = SILENT, checkpoint: Path | None = None) -> Track:
     """Find controls u and an initial velocity whose simulation follows `motion`, equation (13).
 
     Parameters:
@@ -41,6 +41,7 @@ def run(rig: Rig, motion: Motion, params: Params = Params(), progress: Progress 
     Raises:
         InputError: Joints of rig and motion differ, fewer than two frames, or the simulation diverges at once.
     """
+    params = params or Params()
     check(params)
     _check_inputs(rig, motion)
     began = time.perf_counter()
@@ -121,7 +122,7 @@ class _State:
     values: list[torch.Tensor]  # control, velocity, spin, rate
     optimizer: torch.optim.Adam
     best: list[torch.Tensor]
-    best_error: float = float("inf")
+    best_loss: float = float("inf")
     best_iteration: int = 0
     iteration: int = 0
     slow: float = 1.0  # factor on the learning rate, halved after a run that was not finite
@@ -165,8 +166,8 @@ def _iterate(problem: _Problem, state: _State, params: Params) -> None:
     if not finite and not state.history:
         raise InputError("the simulation of this motion diverges at once;", "try more --substeps, or check the motion for jumps.")
     state.history.append([state.iteration, *(figures if finite else state.history[-1][1:])])
-    if finite and figures[1] < state.best_error:
-        state.best_error, state.best_iteration = figures[1], state.iteration
+    if finite and figures[0] < state.best_loss:
+        state.best_loss, state.best_iteration = figures[0], state.iteration
         state.best = [v.detach().clone() for v in state.values]
     state.iteration += 1
     if not finite:
@@ -210,7 +211,7 @@ def _result(problem: _Problem, state: _State, rig: Rig, motion: Motion, params: 
         "failed": bool(reason), "reason": reason, "seconds": round(seconds, 3), "iterations": params.iterations,
         "best_iteration": state.best_iteration, "substeps": problem.substeps, "ground_shift": target.shift,
         "corner_rmse_before": state.history[0][4], "corner_rmse": corner_rmse(corners[at], wanted),
-        "corner_rmse_given": corner_rmse(corners[at], given), "error": state.best_error,
+        "corner_rmse_given": corner_rmse(corners[at], given), "loss": state.best_loss,
         "before": contact_figures(given, motion.fps, body.height), "target": contact_figures(wanted, motion.fps, body.height),
         "after": contact_figures(corners[at], motion.fps, body.height), "penetration_max_steps": float(low.max()),
         "stance_slide": stance_slide(corners, simulator.time_step), "mass": body.mass, "height": body.height,

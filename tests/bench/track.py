@@ -36,7 +36,7 @@ def measure(repeats: int) -> dict[str, float | int | str | bool]:
     rig = quadruped()
     body = Body.from_rig(rig)
     began = time.process_time()
-    simulator = Simulator(body, steps=_STEPS, time_step=0.002, hold=4, upright=1.7, clip=0.05)
+    simulator = Simulator(body, steps=_STEPS, time_step=0.002, hold=4, upright=1.7, clip=0.02)
     simulator.start(rig.positions[0], [0, 0, 0, 1], np.zeros((17, 3)))
     bones = len(body.parents)
     inputs = (torch.zeros(simulator.knots, 1, bones, 3), torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1, bones, 3))
