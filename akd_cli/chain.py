@@ -17,6 +17,7 @@ from .workspace import Workspace
 GIVEN = "given"  # entry of a header's params: names of the parameters that were given by hand
 
 BY_HAND = "put there by hand: its inputs are not on record"  # saved by a script or another tool: it is not made again unasked
+UNFINISHED = "a newer run was interrupted: call it again with the same flags to go on"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,8 @@ class Chain:
         views = self._view_reasons(stage, motion)
         if reasons or views:
             return State(stage, motion, path, "stale", reasons + views, only_views=not reasons)
-        return State(stage, motion, path, "fresh", [] if header.inputs else [BY_HAND])
+        waiting = [UNFINISHED] if path.with_name(path.name + ".partial").exists() else []
+        return State(stage, motion, path, "fresh", waiting if header.inputs else [BY_HAND])
 
     def states(self) -> list[State]:
         """All artifacts in the chain's order, the motions one after another."""

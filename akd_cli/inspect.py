@@ -104,14 +104,13 @@ def ply_data(path: Path) -> dict[str, Any]:
 
 def lines(data: dict[str, Any]) -> list[str]:
     """The report for people."""
-    from .console import table
+    from .console import duration, table
 
     header = data.get("header", {})
-    made = (
-        [f"{header['schema']} {header['version']}", f"by akd {header['created_by']}", header["created"]]
-        if "schema" in header
-        else [header.get("generator", "")]
-    )
+    made = [header.get("generator", "")]
+    if "schema" in header:
+        took = f"in {duration(header['seconds'])}" if header["seconds"] else ""
+        made = [f"{header['schema']} {header['version']}", f"by akd {header['created_by']}", header["created"], took]
     out = [f"{data['file']}  ({data['bytes'] / 1e6:.2f} MB)  {', '.join(part for part in made if part)}".rstrip()]
     if data.get("intact") is False:
         out.append("the content was changed after akd wrote it (its digest differs)")

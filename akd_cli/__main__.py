@@ -1,0 +1,5 @@
+"""`python -m akd_cli` is `akd`."""
+
+from .app import main
+
+main()
