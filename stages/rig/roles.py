@@ -145,7 +145,7 @@ class _Body:
 
     def upright(self) -> bool:
         """Whether the middle of the body rises more than it lies."""
-        central = [j for j in range(self.count) if abs(self.positions[j, 0]) < self.middle and self.parts[j] != "tail"]
+        central = [j for j in range(self.count) if abs(self.positions[j, 0]) < self.middle and self.parts[j] != "tail"] or [0]
         spread = np.ptp(np.concatenate([self.positions[central], self.tails[central]]), axis=0)
         return bool(spread[1] > spread[2])
 
