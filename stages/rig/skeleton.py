@@ -74,7 +74,7 @@ def from_asset(asset: Asset) -> Joints:
     matrices = np.asarray(asset.joint_matrices, np.float64)
     count = len(matrices)
     weights = None
-    if asset.joint_weights is not None:
+    if asset.joint_weights is not None and asset.joint_weights.any():
         weights = np.zeros((int(asset.weld.max()) + 1, count))
         weights[asset.weld] = asset.joint_weights
     tails = np.full((count, 3), np.nan) if asset.joint_tails is None else np.asarray(asset.joint_tails, np.float64)
