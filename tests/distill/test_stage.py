@@ -60,7 +60,7 @@ def test_the_artifact_is_valid_and_says_what_made_it(prior, tmp_path):
     again = Motion.load(motion.save(tmp_path / "distill.h5"))
     assert again.header.params["guidance_scale"] == 1.0 and again.header.params["weighting"] == "one"
     assert again.header.params["speed"] == pytest.approx(1.2 * 0.70, rel=0.1)
-    assert again.header.seed == 0 and again.report["prior"] == "ideal" and again.report["seconds"] > 0
+    assert again.header.seed == 0 and again.report["prior"] == "ideal" and again.header.seconds > 0
     assert again.loss_names == stage.LOSS_NAMES and again.losses.shape == (6, len(stage.LOSS_NAMES))
     assert list(again.losses[:, 0]) == list(range(6)) and np.isfinite(again.losses).all()
     assert again.fps == 16 and again.frame_count == 17
