@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import tempfile
 
 import numpy as np
 import torch
@@ -11,10 +12,28 @@ import warp as wp
 
 from .body import GRAVITY, Body
 
-wp.config.quiet = True
-wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)
 
-from . import kernel  # noqa: E402  (Warp says hello when the first kernel is declared)
+def _initialise_warp() -> None:
+    """Start Warp without its greeting; its native code complains on file descriptor 2 where there is no GPU."""
+    wp.config.quiet = True
+    wp.config.log_level = max(wp.config.log_level, wp.LOG_WARNING)
+    try:
+        kept = os.dup(2)
+    except OSError:  # no descriptor 2, nothing to quieten
+        wp.init()
+        return
+    with tempfile.TemporaryFile() as said:
+        try:
+            os.dup2(said.fileno(), 2)
+            wp.init()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
+_initialise_warp()
+
+from . import kernel  # noqa: E402  (declared once Warp is quiet)
 
 # relative to the body (see Params): 1 corner bearing all the weight sinks h / 250
 _CONTACT_STIFFNESS = 250.0  # M g / h
@@ -26,7 +45,6 @@ _UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
 
 def is_compiled(device: str) -> bool:
     """Whether the kernel for `device` lies in Warp's cache, so that the first run starts at once."""
-    wp.init()
     folder = os.path.join(wp.config.kernel_cache_dir, kernel.rollout.module.get_module_identifier(1 if device == "cpu" else None))
     return os.path.isdir(folder) and any(name.endswith(".o" if device == "cpu" else (".ptx", ".cubin")) for name in os.listdir(folder))
 

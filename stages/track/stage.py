@@ -36,7 +36,7 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
 
     Parameters:
         checkpoint: File that keeps the optimiser's state every 25 iterations. A run that finds a fitting one goes on from
-            there and gives the same result bit for bit; it is removed at the end.
+            there and gives the same result bit for bit. The caller removes it once the artifact is saved.
 
     Raises:
         InputError: Joints of rig and motion differ, fewer than two frames, or the simulation diverges at once.
@@ -57,13 +57,11 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
         _iterate(problem, state, params)
         last = state.history[-1]
         progress.update(min(state.iteration, params.iterations), loss=last[1], corner_rmse=last[4])
-        if checkpoint is not None and state.iteration % _EVERY == 0:
+        if checkpoint is not None and (state.iteration % _EVERY == 0 or state.iteration > params.iterations):
             state.save(checkpoint, key)
     track = _result(problem, state, rig, motion, params, time.perf_counter() - began)
     if track.report["failed"]:
         progress.note(f"tracking failed: {track.report['reason']}")
-    if checkpoint is not None:
-        checkpoint.unlink(missing_ok=True)
     return track.stamped(params=params, seed=params.seed, inputs={})
 
 
@@ -74,7 +72,7 @@ class _Problem:
         from .simulator import Simulator, is_compiled
 
         if not is_compiled(device):
-            progress.note("compiling the physics kernel: about 15 s, once on this machine")
+            progress.note(f"compiling the physics kernel: about {'15 s' if device == 'cpu' else 'a minute'}, once on this machine")
         self.body, self.params, self.substeps = body, params, substeps
         self.target = Target.from_motion(rig, motion, body, grounding=params.grounding)
         self.simulator = Simulator(

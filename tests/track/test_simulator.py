@@ -53,6 +53,40 @@ def test_accelerations_match_mujoco(seed: int) -> None:
     assert np.abs(accel - data.qacc[:3]).max() < 2e-4 * scale
 
 
+def test_implicit_springs_and_upright_help_match_the_mass_matrix() -> None:
+    """(M + dt kd + dt^2 ke) qacc = torque after the step - bias, with M and bias from MuJoCo."""
+    mujoco = pytest.importorskip("mujoco")
+    dt, gain, damping, count = 0.02, 1.25, 0.17, 6
+    body = Body.from_rig(random_tree(5, count))
+    rng = np.random.default_rng(0)
+    turn, angles, rates = Rotation.random(rng=rng), rng.uniform(-0.8, 0.8, (count, 3)), rng.uniform(-2, 2, (count, 3))
+    spin, control = rng.normal(size=3), rng.uniform(-1, 1, (count, 3))
+    simulator = Simulator(body, steps=1, time_step=dt, gain=gain, damping=damping, upright=1.7)
+    simulator.start([0, 9, 0], turn.as_quat(), angles)
+    simulator.forward(*(torch.tensor(v, dtype=torch.float32)[None] for v in (control[None], np.zeros(3), spin, rates)))
+    model = mujoco.MjModel.from_xml_string(mjcf(body))
+    data = mujoco.MjData(model)
+    addresses = np.array([model.joint(f"{bone}-{axis}").dofadr[0] for bone in range(1, count) for axis in range(3)])
+    data.qpos[:7] = np.concatenate([[0, 9, 0], turn.as_quat()[[3, 0, 1, 2]]])
+    data.qvel[3:6] = turn.inv().apply(spin)
+    data.qpos[addresses + 1], data.qvel[addresses] = angles[1:].ravel(), rates[1:].ravel()
+    mujoco.mj_forward(model, data)
+    mass = np.empty((model.nv, model.nv))
+    mujoco.mj_fullM(model, data, mass)
+    ke, kd = (np.repeat(k[1:], 3) for k in body.gains(gain, damping))
+    force = -data.qfrc_bias.copy()
+    force[addresses] += ke * (control - angles)[1:].ravel() - (kd + dt * ke) * rates[1:].ravel()
+    mass[addresses, addresses] += dt * kd + dt**2 * ke
+    up, ku, du = np.array([0, 1, 0]), simulator.physics.upright_stiffness, simulator.physics.upright_damping
+    force[3:6] += turn.inv().apply(-ku * dt * (spin - up * spin[1]) - du * spin)
+    mass[range(3, 6), range(3, 6)] += dt * du + dt**2 * ku
+    expected = np.linalg.solve(mass, force)
+    ours = ((simulator.rate[1, 0, 1:] - simulator.rate[0, 0, 1:]) / dt).numpy().ravel()
+    np.testing.assert_allclose(ours, expected[addresses], atol=5e-4 * np.abs(expected).max())
+    alpha = ((simulator.spin[1, 0] - simulator.spin[0, 0]) / dt).numpy()
+    np.testing.assert_allclose(alpha, turn.apply(expected[3:6]), atol=5e-4 * np.abs(expected).max())
+
+
 def test_free_fall_is_analytic() -> None:
     simulator = Simulator(_box(), steps=100, time_step=0.005)
     simulator.start([0, 10, 0], [0, 0, 0, 1], np.zeros((1, 3)))
