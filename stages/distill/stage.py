@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import math
@@ -77,7 +78,7 @@ def run(
     except KeyboardInterrupt:
         if checkpoint is not None:
             loop.save(checkpoint, clock)
-            progress.note(f"stopped after {loop.iteration} of {settings.iterations} steps, saved in {checkpoint}; run again to go on")
+            progress.note(f"stopped after {loop.done['iteration']} of {settings.iterations} steps, saved in {checkpoint}; run again to go on")
         raise
     if checkpoint is not None:
         loop.save(checkpoint, clock)
@@ -108,7 +109,8 @@ class _Distillation:
         self.rng = np.random.default_rng(settings.seed)
         self.body = _Body(rig, splat, Scene(look=prior.spec.look, width=settings.width, height=settings.height), device)
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
-        self.iteration, self.losses, self.earlier = 0, [], 0.0
+        self.iteration, self.losses = 0, []
+        self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
 
     def optimise(self, progress: Progress, checkpoint: Path | None, clock: checkpoints.Clock) -> None:
         total = self.settings.iterations
@@ -117,6 +119,7 @@ class _Distillation:
             row = self.step()
             self.losses.append(row)
             self.iteration += 1
+            self.done = self.state()
             progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
             if checkpoint is not None and self.iteration < total and clock.due():
                 self.save(checkpoint, clock)
@@ -178,18 +181,19 @@ class _Distillation:
         values |= {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
         return json.loads(json.dumps(values, default=float))
 
-    def save(self, path: Path, clock: checkpoints.Clock) -> None:
-        """Write everything the next step depends on."""
-        state = {
+    def state(self) -> dict[str, Any]:
+        """A copy of everything the next step depends on; a few kilobytes."""
+        return {
             "iteration": self.iteration,
             "variables": {name: leaf.detach().clone() for name, leaf in self.variables.leaves().items()},
-            "optimiser": self.optimiser.state_dict(),
+            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
-            "losses": self.losses,
-            "seconds": clock.seconds(),
         }
-        checkpoints.save(path, self.identity(), state)
+
+    def save(self, path: Path, clock: checkpoints.Clock) -> None:
+        """Write the state after the last whole step."""
+        checkpoints.save(path, self.identity(), self.done | {"losses": self.losses[: self.done["iteration"]], "seconds": clock.seconds()})
 
     def resume(self, path: Path | None, progress: Progress) -> checkpoints.Clock:
         """Take up a checkpoint if there is one; returns the run's clock."""
@@ -203,6 +207,7 @@ class _Distillation:
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = json.loads(state["rng"])
         self.iteration, self.losses = state["iteration"], state["losses"]
+        self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
         return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])
 

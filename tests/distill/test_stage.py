@@ -11,6 +11,7 @@ import torch
 from schemas.errors import AkdError, InputError, MissingError
 from schemas.motion import Motion
 from stages.distill import stage
+from stages.distill.objective import ground
 from stages.distill.params import Params
 from stages.distill.priors.ideal import IdealPrior
 from stages.progress import Progress
@@ -77,6 +78,21 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(prior, tmp_path):
     assert any("going on after step 3 of 6" in note for note in notes.notes)
     assert same(resumed, distill(prior))
     assert same(resumed, distill(prior, checkpoint=path)), "a finished checkpoint gives the result again at once"
+
+
+def test_ctrl_c_in_the_middle_of_a_step_does_not_spoil_the_checkpoint(prior, tmp_path, monkeypatch):
+    path, calls = tmp_path / "distill.h5.partial", []
+
+    def press(corners):
+        calls.append(0)
+        if len(calls) == 4:
+            raise KeyboardInterrupt
+        return ground(corners)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(stage, "ground", press)  # by then the step has drawn its cameras and noise
+        distill(prior, checkpoint=path)
+    assert same(distill(prior, checkpoint=path), distill(prior))
 
 
 def test_an_unfinished_checkpoint_is_not_mixed_with_another_run(prior, tmp_path):

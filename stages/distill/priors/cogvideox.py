@@ -17,8 +17,8 @@ from .base import PriorSpec, TextCondition
 from .text_cache import TextCache
 
 _PREDICTION = {"v_prediction": "v", "epsilon": "epsilon"}
-# what the paper gives, or ours: its guidance is 100-ish as in text-to-3D, its steps 10000; the clip is shorter than
-# the model's so that it fits one card, and wide views both sides keep left and right legs apart
+# iterations and the annealing over their first half are the paper's; the rest is ours and was never tried with the
+# real weights: low-frequency modes, as everywhere here, and the guidance usual in text-to-3D
 DEFAULTS: dict[str, Any] = {
     "iterations": 10000,
     "guidance_scale": 100.0,
