@@ -35,7 +35,7 @@ def doctor(options: ReadOptions = ReadOptions()) -> None:  # noqa: B008 (frozen)
     out += [f"missing packages: {', '.join(missing)} (pip install akd brings them)"] if missing else []
     out += [f"gpu: {data['gpu']['detail']}", f"glTF validator: {data['validator']['detail']}", "video models (akd distill --prior):"]
     out += ["  " + line for line in table([(p["name"], "usable" if p["usable"] else "missing", p["detail"]) for p in data["priors"]])]
-    Console(as_json=options.json).result(data, *out)
+    Console(options.quiet, options.json).result(data, *out)
 
 
 def system() -> dict[str, Any]:

@@ -44,7 +44,7 @@ def evaluate(file: File = None, motion: Motion = "", workspace: Workspace = None
         target = found.path("metrics.json", slug)
         write_text(target, json.dumps(figures, indent=1, sort_keys=True) + "\n")
         lines.append(f"  {target}")
-    Console(as_json=options.json).result(data, *lines)
+    Console(options.quiet, options.json).result(data, *lines)
 
 
 def _load(path: Path) -> Any:

@@ -27,7 +27,7 @@ def inspect(file: File, options: ReadOptions = ReadOptions()) -> None:  # noqa: 
     if path.is_dir() or reader is None:
         raise InputError(f"{path}: akd inspect reads {', '.join(readers)};", "for a workspace use akd status.")
     data = {"file": str(path), "bytes": path.stat().st_size, **reader(path)}
-    Console(as_json=options.json).result(data, *lines(data))
+    Console(options.quiet, options.json).result(data, *lines(data))
 
 
 def artifact_data(path: Path) -> dict[str, Any]:

@@ -22,4 +22,5 @@ class Options:
 class ReadOptions:
     """What a command that only looks says."""
 
+    quiet: bool = option(False, "No notes.", short="-q")
     json: bool = option(False, "One JSON object on stdout.")

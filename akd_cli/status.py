@@ -33,4 +33,4 @@ def status(place: Place = None, workspace: Workspace = None, options: ReadOption
     motions = "" if found.motions() else ', no motion yet (akd distill --prompt "...")'
     asset = found.notes.get("source", "unknown")
     data = {"workspace": str(found), "source": asset, "fresh": not stale, "artifacts": [s.as_dict() for s in states]}
-    Console(as_json=options.json).result(data, f"{found} ({asset}): {verdict}{motions}", *table(rows))
+    Console(options.quiet, options.json).result(data, f"{found} ({asset}): {verdict}{motions}", *table(rows))

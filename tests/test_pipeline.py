@@ -102,7 +102,7 @@ def test_killed_distillation_leaves_nothing_broken_and_goes_on(tiger, tmp_path):
     root = tmp_path / "w"
     shutil.copytree(tiger, root)
     old = artifacts(root)["distill"].read_bytes()
-    command = [sys.executable, "-m", "akd_cli", "distill", "--workspace", "w", "--prompt", "a tiger walking", "--iterations", "60", "--checkpoint-every", "0"]
+    command = [sys.executable, "-m", "akd_cli", "distill", "--workspace", "w", "--prompt", "a tiger walking", "--iterations", "20", "--checkpoint-every", "0"]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 90
     while not list((root / "motions").rglob("*.partial")) and time.monotonic() < deadline and process.poll() is None:
@@ -110,7 +110,7 @@ def test_killed_distillation_leaves_nothing_broken_and_goes_on(tiger, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert artifacts(root)["distill"].read_bytes() == old
-    result = akd(tmp_path, "distill", "--workspace", "w", "--prompt", "a tiger walking", "--iterations", "8")
+    result = akd(tmp_path, "distill", "--workspace", "w", "--prompt", "a tiger walking", "--iterations", "20")
     assert result["action"] == "made"
     Motion.load(artifacts(root)["distill"])
     assert not [p for p in root.rglob(".*distill*") if p.suffix == ".h5"]
