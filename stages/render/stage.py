@@ -150,12 +150,10 @@ class _Film:
         elevation = self.params.elevation if self.params.elevation is not None else elevation
         low, high = self._boxes()
         extent = (high - low).max(0).values
-        diagonal = float(extent.norm())
         centers = smooth_path(0.5 * (low + high), window=13)
         centers[:, 1] = 0.5 * extent[1]  # a camera that bobs with every step makes the viewer sick
-        focal = 1.6
-        # the diagonal fills most of the smaller side of the image
-        distance = 1.02 * diagonal * focal * max(1.0, width / height * 0.62)
+        focal, diagonal = 1.6, float(extent.norm())
+        distance = _distance(extent.tolist(), math.radians(azimuth), math.radians(elevation), focal, width / height)
         radians = math.radians(azimuth), math.radians(elevation)
         camera = orbit(centers, azimuth=radians[0], elevation=radians[1], distance=distance, focal=focal, width=width, height=height)
         return camera, diagonal
@@ -186,3 +184,18 @@ class _Film:
 
         rgba = render_mesh(points.numpy(), self.asset.faces, self.shade, camera, supersample=2, shaded=True, weld=self.asset.weld)
         return rgba[..., :3], rgba[..., 3:]
+
+
+def _distance(extent: list[float], azimuth: float, elevation: float, focal: float, aspect: float) -> float:
+    """How far the camera must stand for a box of this extent to fill most of the image. [m (3,), rad, rad, -, - -> m]
+
+    Parameters:
+        focal: In units of the image's width.
+        aspect: Width over height.
+    """
+    x, y, z = extent
+    across = abs(x * math.cos(azimuth)) + abs(z * math.sin(azimuth))
+    depth = abs(x * math.sin(azimuth)) + abs(z * math.cos(azimuth))
+    upright = y * math.cos(elevation) + depth * abs(math.sin(elevation))
+    # the near end of the box is half its depth closer; a margin of a tenth on every side
+    return 1.22 * focal * max(across, upright * aspect) + 0.5 * depth
