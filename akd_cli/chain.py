@@ -17,7 +17,7 @@ from .workspace import Workspace
 GIVEN = "given"  # entry of a header's params: names of the parameters that were given by hand
 
 BY_HAND = "put there by hand: its inputs are not on record"  # saved by a script or another tool: it is not made again unasked
-UNFINISHED = "a newer run was interrupted: call it again with the same flags to go on"
+UNFINISHED = "a run was interrupted: the same command goes on with it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,8 +132,9 @@ class Chain:
             foreign: Header entries of inputs that are no artifacts (source file, prompt, skeleton); None: those on record.
         """
         path = self.path(stage, motion)
+        waiting = [UNFINISHED] if path.with_name(path.name + ".partial").exists() else []
         if not path.exists():
-            return State(stage, motion, path, "missing", [f"{path.name} was never written"])
+            return State(stage, motion, path, "missing", [f"{path.name} was never written", *waiting])
         try:
             header = self.load(stage, motion).header
         except AkdError as error:
@@ -142,7 +143,6 @@ class Chain:
         views = self._view_reasons(stage, motion)
         if reasons or views:
             return State(stage, motion, path, "stale", reasons + views, only_views=not reasons)
-        waiting = [UNFINISHED] if path.with_name(path.name + ".partial").exists() else []
         return State(stage, motion, path, "fresh", waiting if header.inputs else [BY_HAND])
 
     def states(self) -> list[State]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from typing import Any
@@ -31,7 +32,7 @@ class Console:
 
     def result(self, data: dict[str, Any], *lines: str) -> None:
         """Print the result of the command: `lines` for people, or `data` as JSON."""
-        print(json.dumps(data, default=_plain) if self.as_json else "\n".join(lines), flush=True)
+        print(json.dumps(_finite(data), default=_plain, allow_nan=False) if self.as_json else "\n".join(lines), flush=True)
 
     def progress(self, stage: str) -> StageProgress:
         """A progress display for one stage; use it as a context manager."""
@@ -142,6 +143,15 @@ def table(rows: list[tuple[str, ...]]) -> list[str]:
 
 def _figures(figures: dict[str, float]) -> str:
     return "".join(f", {name} {value:.4g}" for name, value in figures.items())
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they become null."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: Any) -> Any:
