@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from schemas.atomic import atomic_path
-from schemas.errors import AkdError, InputError, MissingError
+from schemas.errors import AkdError, InputError, MissingError, StorageError
 
 from .chain import GIVEN, STAGES, Chain, file_entry, given_names, given_params, text_entry
 from .console import Console, duration
@@ -177,8 +177,11 @@ def deliver(outcome: Outcome, output: str | None) -> Path | None:
     if not output:
         return None
     origin = next(path for path in outcome.outputs if path.suffix == Path(output).suffix)
-    with atomic_path(output) as temporary:
-        shutil.copyfile(origin, temporary)
+    try:
+        with atomic_path(output) as temporary:
+            shutil.copyfile(origin, temporary)
+    except OSError as error:
+        raise StorageError(f"--output {output}: cannot be written ({error.strerror});", f"the result is in {origin}.") from error
     return Path(output)
 
 
