@@ -198,4 +198,4 @@ def _distance(extent: list[float], azimuth: float, elevation: float, focal: floa
     depth = abs(x * math.sin(azimuth)) + abs(z * math.cos(azimuth))
     upright = y * math.cos(elevation) + depth * abs(math.sin(elevation))
     # the near end of the box is half its depth closer; a margin of a tenth on every side
-    return 1.22 * focal * max(across, upright * aspect) + 0.5 * depth
+    return 1.1 * focal * max(across, upright * aspect) + 0.5 * depth
