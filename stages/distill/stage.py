@@ -108,6 +108,8 @@ class _Distillation:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.body = _Body(rig, splat, Scene(look=prior.spec.look, width=settings.width, height=settings.height), device)
+        with torch.no_grad():
+            self.path, _ = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
         self.iteration, self.losses = 0, []
         self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
@@ -145,12 +147,17 @@ class _Distillation:
         return [float(self.iteration), level, result.rms, result.guidance_rms, float(smooth.detach()), float(depth.detach()), total, first]
 
     def _film(self, pose: Any) -> tuple[torch.Tensor, TextCondition]:
-        """One clip per view, sides alternating. [(B, F, H, W, 3), 0..1]"""
+        """One clip per view, sides alternating, and the text for each. [(B, F, H, W, 3), 0..1]
+
+        The camera follows the start motion, not the present one. A camera that follows the present motion without
+        passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
+        the image, which the prior wants gone, is never reduced and drives the root away for good.
+        """
         videos, texts = [], []
         means, spread = self.body.skin(pose)
         for index in range(self.settings.views):
             side = 1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1
-            video, facing = self.body.film(means, spread, self.rng, side, getattr(self.prior, "views", None))
+            video, facing = self.body.film(means, spread, self.path, self.rng, side, getattr(self.prior, "views", None))
             videos.append(video)
             texts.append(self.texts[facing])
         return torch.stack(videos), TextCondition(torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts]))
@@ -257,12 +264,12 @@ class _Body:
         """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
         return skin_gaussians(self.means, self.covariances, self.weights, pose)
 
-    def film(self, means: torch.Tensor, spread: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> tuple[torch.Tensor, str]:
-        """A clip from a camera drawn on `side` (or from the prior's own), and which way the character faces in it."""
+    def film(self, means: torch.Tensor, spread: torch.Tensor, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> tuple[torch.Tensor, str]:
+        """A clip from a camera drawn on `side` (or from the prior's own) that follows `path`, and which way the character faces."""
         if fixed:
-            camera = self.scene.camera_at(means, self.framing, *fixed[int(rng.integers(len(fixed)))])
+            camera = self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
         else:
-            camera = self.scene.camera(means, self.framing, rng, side=side)
+            camera = self.scene.camera(path, self.framing, rng, side=side)
         return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing), self.scene.facing(camera)
 
 
