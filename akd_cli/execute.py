@@ -87,7 +87,7 @@ def run(
         adopt(workspace, adopted)
         chain = Chain(workspace)
         if STAGES[stage].in_motion:
-            motion = workspace.motion(motion) if stage != "distill" else motion
+            motion = workspace.motion(motion or _motion_of(source)) if stage != "distill" else motion
         earlier = [outcome for need in _order(stage) for outcome in [ensure(chain, console, need, motion)] if outcome.action != "fresh"]
         if files is not None:
             others = {k: v for k, v in workspace.notes.get("files", {}).items() if k not in files}
@@ -239,6 +239,12 @@ def _header(stage: str, job: Job, header: Any) -> Any:
         inputs[need] = {"path": STAGES[need].artifact, "sha256": job.chain.digest(need, motion)}
     params = {**header.params, GIVEN: given_names(job.params)}
     return dataclasses.replace(header, params=params, inputs={**inputs, **job.foreign(stage)})
+
+
+def _motion_of(source: str | None) -> str:
+    """The motion in whose folder the file `source` lies, "" if in none."""
+    folder = Path(source or "").resolve().parent
+    return folder.name if source and source.endswith(".h5") and folder.parent.name == "motions" else ""
 
 
 def _absolute(path: str) -> str:

@@ -207,6 +207,7 @@ def test_the_motion_meant(akd, ran):
         assert akd("distill", "-p", prompt).code == 0
     assert akd("track", "--json").json["motion"] == "a-tiger-running"
     assert akd("track", "-m", "a tiger walking", "--json").json["motion"] == "a-tiger-walking"
+    assert akd("track", "runs/tiger/motions/a-tiger-running/distill.h5", "--json").json["motion"] == "a-tiger-running"
     unknown = akd("track", "-m", "a tiger flying")
     assert unknown.code == 2 and "a-tiger-running, a-tiger-walking" in unknown.err
 
