@@ -63,7 +63,8 @@ def clips(seed: int, scene: Scene) -> list[Clip]:
         motion = gaits.sample(body.rig, gaits.GAITS[gait], frames=FRAMES, fps=FPS, rng=rng)
         video, facing = film(body, motion, scene, rng)
         word = legs if rng.uniform() < 0.85 else "animal"
-        result.append(Clip(video, text.encode(gaits.GAITS[gait], word, facing if rng.uniform() < 0.85 else ""), gait))
+        middle = (motion.info["phase"] + 0.5 * (FRAMES - 1) / motion.info["period"]) % 1
+        result.append(Clip(video, text.encode(gaits.GAITS[gait], word, facing if rng.uniform() < 0.85 else "", middle), gait))
     return result
 
 

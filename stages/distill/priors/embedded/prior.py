@@ -46,6 +46,9 @@ DEFAULTS: dict[str, Any] = {
     "anneal": 0.7,
 }
 
+PHASE = 0.0
+"""Phase of the gait that every prompt asks for. Without it each noise draw and each view suggests a phase of its own."""
+
 SPEC = PriorSpec(
     name="embedded",
     prediction="v",
@@ -92,7 +95,7 @@ class EmbeddedPrior:
         Raises:
             InputError: The prompt has an unknown word, no gait or two.
         """
-        positive = text.tokens(prompt, facing=facing)
+        positive = text.tokens(prompt, facing=facing, phase=PHASE)
         other = text.tokens(negative, facing=facing) if negative.strip() else text.NULL
         return TextCondition(*(torch.tensor([ids], device=self.device) for ids in (positive, other)))
 

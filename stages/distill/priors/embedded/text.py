@@ -7,9 +7,12 @@ import re
 from schemas.errors import InputError
 
 LENGTH = 4
-"""Tokens of a prompt: body, gait, facing, end."""
+"""Tokens of a prompt: body, gait, facing, phase."""
 
-TOKENS = ("", "<null>", "<end>", "walking", "running", "jumping", "standing", "four-legged", "two-legged", "animal", "left", "right")
+PHASES = 8
+"""The phase of the gait in the middle of the clip is told in eighths of a cycle: it makes all views agree on one motion."""
+
+TOKENS = ("", "<null>", "<end>", "walking", "running", "jumping", "standing", "four-legged", "two-legged", "animal", "left", "right", *(f"<phase {k}>" for k in range(PHASES)))
 _INDEX = {token: index for index, token in enumerate(TOKENS)}
 
 _GAIT_WORDS = {
@@ -60,11 +63,12 @@ GAITS: dict[str, str] = {word: gait for gait, words in _GAIT_WORDS.items() for w
 BODIES: dict[str, str] = {word: body for body, words in _BODY_WORDS.items() for word in words.split()}
 
 
-def tokens(prompt: str, *, facing: str = "") -> list[int]:
+def tokens(prompt: str, *, facing: str = "", phase: float | None = None) -> list[int]:
     """Token numbers of a prompt such as "a tiger walking".
 
     Parameters:
         facing: Where the character looks in the image: "left", "right" or "".
+        phase: Of the left hind leg in the middle of the clip; None = not told. [cycles]
 
     Raises:
         InputError: A word is unknown, or there is no gait, or there are two.
@@ -83,13 +87,14 @@ def tokens(prompt: str, *, facing: str = "") -> list[int]:
     bodies = [body for w in words if (body := _body(w))]
     if re.search(r"\bt[ -]?rex\b", prompt.lower()):
         bodies.append("two-legged")
-    return encode(gaits.pop(), bodies[0] if bodies else "animal", facing)
+    return encode(gaits.pop(), bodies[0] if bodies else "animal", facing, phase)
 
 
-def encode(gait: str, body: str, facing: str) -> list[int]:
-    """Token numbers of a gait, a body class and a facing ("" = unknown)."""
-    ids = [_INDEX[body], _INDEX[gait]] + ([_INDEX[facing]] if facing else []) + [_INDEX["<end>"]]
-    return ids + [0] * (LENGTH - len(ids))
+def encode(gait: str, body: str, facing: str, phase: float | None = None) -> list[int]:
+    """Token numbers of a gait, a body class, a facing ("" = unknown) and a phase (None = unknown; of no use when standing)."""
+    told = phase is not None and gait != "standing"
+    eighth = int(round(PHASES * phase)) % PHASES if told else 0
+    return [_INDEX[body], _INDEX[gait], _INDEX[facing or "<end>"], _INDEX[f"<phase {eighth}>"] if told else _INDEX["<end>"]]
 
 
 NULL = [_INDEX["<null>"]] + [0] * (LENGTH - 1)

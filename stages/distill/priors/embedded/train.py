@@ -34,6 +34,8 @@ class TrainConfig:
         rate: Peak learning rate of AdamW, for embeddings, biases and norms.
         matrix_rate: Peak learning rate of Muon, for the weight matrices of the blocks; 0 = AdamW for all.
         drop: Share of captions replaced by the null prompt (for guidance).
+        hide_phase: Share of captions that do not tell the phase of the gait.
+        frozen: Share of inputs weakened towards a frozen first frame, see `Trainer.weaken`.
         ema: Decay of the averaged weights that are shipped.
         minutes, steps: Length of training; steps wins where it is not 0. [min, -]
         seed: Of weights, batches and noise.
@@ -44,6 +46,8 @@ class TrainConfig:
     rate: float = 1e-3
     matrix_rate: float = 0.0
     drop: float = 0.1
+    hide_phase: float = 0.2
+    frozen: float = 0.3
     ema: float = 0.998
     minutes: float = 60.0
     steps: int = 0
@@ -64,6 +68,7 @@ class Trainer:
         self.levels = torch.tensor(levels, dtype=torch.float64).float()  # [T, 2]
         self.step, self.seconds = 0, 0.0
         self.null = torch.tensor(text.NULL)
+        self.silent = text.encode("standing", "animal", "")[-1]
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         matrices, rest = [], []
@@ -82,24 +87,40 @@ class Trainer:
         """Fraction of the run that is over."""
         return self.step / self.config.steps if self.config.steps else self.seconds / (60 * self.config.minutes)
 
-    def loss(self, net: Denoiser, clean: torch.Tensor, ids: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of v, with the weight of small noise levels bounded. [(B,)]"""
+    def loss(self, net: Denoiser, clean: torch.Tensor, shown: torch.Tensor, ids: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        """Mean squared error of v, with the weight of small noise levels bounded; `shown` is what the noise is added to. [(B,)]"""
         alpha, sigma = self.levels[steps].reshape(-1, 2, 1, 1, 1, 1).unbind(1)
-        noisy = alpha * clean + sigma * noise
+        noisy = alpha * shown + sigma * noise
         with torch.autocast("cpu", torch.bfloat16), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
             estimate = net(noisy, steps, ids)
         error = velocity(noisy, estimate, alpha, sigma.clamp(min=0.22)) - velocity(noisy, clean, alpha, sigma.clamp(min=0.22))
         return error.square().flatten(1).mean(1)
 
-    def _draw(self) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    def weaken(self, clean: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
+        """Blend clips with their frozen first frame. [(B, 5, K, 6, 8), share of the clip that is kept (B,)]
+
+        Distillation starts from a body that does not move, which no clip of a walk looks like: a denoiser trained on
+        clips alone takes the stillness for evidence and leaves it. Latent frame 0 is the code of one frame repeated,
+        so that repeating it gives exactly the latents of a still clip.
+        """
+        keep = keep[:, None, None, None, None]
+        return keep * clean + (1 - keep) * clean[:, :1]
+
+    def _draw(self) -> tuple[torch.Tensor, ...]:
         g, batch = self.generator, self.config.batch
         pick = torch.randint(0, len(self.latents) - HELD_OUT, (batch,), generator=g)
         clean, ids = self.latents[pick].float(), self.ids[pick].clone()
-        ids[torch.rand(batch, generator=g) < self.config.drop] = self.null
+        dropped = torch.rand(batch, generator=g) < self.config.drop
+        ids[torch.rand(batch, generator=g) < self.config.hide_phase, -1] = self.silent
+        ids[dropped] = self.null
         # distillation looks at noise levels of 0.2 to 0.9: most of the practice is there
         middle, anywhere = 0.2 + 0.7 * torch.rand(batch, generator=g), torch.rand(batch, generator=g)
         level = torch.where(torch.rand(batch, generator=g) < 0.8, middle, anywhere)
-        return clean, ids, (level * (TRAIN_STEPS - 1)).round().long(), torch.randn(clean.shape, generator=g)
+        # the null prompt keeps to plain denoising: guidance then points from stillness to the prompted motion
+        weak = (torch.rand(batch, generator=g) < self.config.frozen) & ~dropped & (level > 0.25)
+        keep = torch.where(weak, (1.5 * torch.rand(batch, generator=g) - 0.5).clamp(min=0), torch.ones(()))
+        shown = self.weaken(clean, keep)
+        return clean, shown, ids, (level * (TRAIN_STEPS - 1)).round().long(), torch.randn(clean.shape, generator=g)
 
     def advance(self) -> float:
         """One step. Returns the loss."""
@@ -129,7 +150,7 @@ class Trainer:
         g = torch.Generator().manual_seed(7)
         clean, ids = self.latents[-HELD_OUT:].float(), self.ids[-HELD_OUT:]
         steps = torch.linspace(200, 900, len(clean)).long()
-        return float(self.loss(self.average, clean, ids, steps, torch.randn(clean.shape, generator=g)).mean())
+        return float(self.loss(self.average, clean, clean, ids, steps, torch.randn(clean.shape, generator=g)).mean())
 
     def save(self, path: Path) -> None:
         """Write the whole state atomically."""
