@@ -237,6 +237,18 @@ def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
     assert status["ideal"].usable and not status["cogvideox-5b"].usable and "huggingface-cli" in status["cogvideox-5b"].detail
 
 
+def test_other_models_are_refused(tmp_path):
+    for part, content in (("transformer", {"_class_name": "WanTransformer3DModel"}), ("vae", {}), ("scheduler", {})):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / ("scheduler_config.json" if part == "scheduler" else "config.json")).write_text(json.dumps(content))
+    (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(InputError, match="is WanTransformer3DModel, CogVideoXTransformer3DModel is needed"):
+        registry.load_prior(str(tmp_path))
+    (tmp_path / "transformer" / "config.json").write_text('{"_class_name": "CogVideoXTransformer3DModel"}')
+    with pytest.raises(InputError, match="configuration has no 'in_channels'"):
+        registry.load_prior(str(tmp_path))
+
+
 def test_the_stage_runs_with_it(folder):
     params = Params(prior=str(folder), iterations=2, views=2, device="cpu")
     motion = stage.run(beast.rig(), beast.splat(beads=3), "a tiger walking", params)

@@ -46,6 +46,13 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
     for part in NEEDED:
         if not (folder / part).is_dir():
             raise MissingError(f"{folder}: has no folder '{part}';", "give the folder of a CogVideoX model saved by diffusers.")
+    try:
+        return _spec(folder, name)
+    except KeyError as error:
+        raise InputError(f"{folder}: its configuration has no {error};", "give a CogVideoX text-to-video model saved by diffusers.") from error
+
+
+def _spec(folder: Path, name: str) -> PriorSpec:
     transformer, vae = _config(folder / "transformer"), _config(folder / "vae")
     scheduler = _config(folder / "scheduler", "scheduler_config.json")
     if transformer.get("_class_name") != "CogVideoXTransformer3DModel":
