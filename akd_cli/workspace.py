@@ -166,15 +166,16 @@ def resolve(workspace: str | None, source: str | None = None, prompt: str = "", 
 
 
 def last_used() -> Workspace | None:
-    """The workspace under runs/ that was used last."""
-    notes = sorted(RUNS.glob(f"*/{NOTES}"), key=lambda p: (p.stat().st_mtime_ns, str(p)))
+    """The workspace under runs/ that was used last; one whose asset could not be read does not count."""
+    found = [path for path in RUNS.glob(f"*/{NOTES}") if (path.parent / "asset.h5").exists()]
+    notes = sorted(found, key=lambda p: (p.stat().st_mtime_ns, str(p)))
     return Workspace(notes[-1].parent) if notes else None
 
 
 def belongs(workspace: Workspace, source: str) -> None:
     """Raise InputError if the workspace holds another asset than `source`."""
     held = workspace.notes.get("source")
-    if held and held != source:
+    if held and held != source and (workspace.root / "asset.h5").exists():
         raise InputError(f"{workspace}: holds {held}, not {source};", "choose another folder with --workspace, or delete this one.")
 
 

@@ -187,6 +187,15 @@ def test_another_asset_does_not_slip_into_a_workspace(akd, ran, model):
     assert akd("asset", "other/tetra.glb", "-w", "runs/second").code == 0
 
 
+def test_an_asset_that_cannot_be_read_leaves_no_trace_in_later_runs(akd):
+    Path("bad.glb").write_bytes(b"not a model")
+    assert akd("rig", "bad.glb").code == 2
+    assert "no workspace here" in akd("status").err
+    Path("other").mkdir()
+    Path("other/bad.glb").write_bytes(b"not a model either")
+    assert "holds" not in akd("asset", "other/bad.glb").err
+
+
 def test_where_the_workspace_comes_from(akd, ran, model, monkeypatch):
     nothing = akd("rig")
     assert nothing.code == 2 and "akd asset tiger" in nothing.err
