@@ -80,11 +80,9 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# all benchmarks, one after another; refreshes docs/performance.md
 bench: $(STAMP)
-	for file in tests/bench/[a-z]*.py; do \
-	  name=$$(basename $$file .py); \
-	  echo "== $$name" >&2; $(BIN)/python -m tests.bench.$$name --json | tail -n 1; \
-	done
+	$(BIN)/python -m tests.bench $(BENCH)
 
 clean:
 	rm -rf $(VENV) .node build *.egg-info .pytest_cache .ruff_cache .hypothesis
