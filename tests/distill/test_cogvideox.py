@@ -223,7 +223,7 @@ def test_clips_the_model_does_not_take_are_refused(prior):
 
 def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
     monkeypatch.setattr(registry, "_snapshot", lambda repository: None)
-    with pytest.raises(MissingError, match="huggingface-cli download THUDM/CogVideoX-5b gets it .21 GB of disk"):
+    with pytest.raises(MissingError, match="hf download THUDM/CogVideoX-5b gets it .21 GB of disk"):
         registry.load_prior("cogvideox-5b")
     with pytest.raises(InputError, match="neither a folder nor one of embedded, ideal, cogvideox-2b"):
         registry.load_prior("sora")
@@ -234,7 +234,7 @@ def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
         registry.load_prior(str(tmp_path))
     status = {row.name: row for row in registry.prior_status()}
     assert list(status) == ["embedded", "ideal", "cogvideox-2b", "cogvideox-5b", "cogvideox1.5-5b"]
-    assert status["ideal"].usable and not status["cogvideox-5b"].usable and "huggingface-cli" in status["cogvideox-5b"].detail
+    assert status["ideal"].usable and not status["cogvideox-5b"].usable and "hf download" in status["cogvideox-5b"].detail
 
 
 def test_other_models_are_refused(tmp_path):

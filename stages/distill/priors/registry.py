@@ -132,6 +132,6 @@ def _snapshot(repository: str) -> Path | None:
 
 def _remedy(model: Model) -> str:
     return (
-        f"huggingface-cli download {model.repository} gets it ({model.disk} GB of disk, about {model.memory} GB of GPU memory to run, {model.licence}); "
+        f"hf download {model.repository} gets it ({model.disk} GB of disk, about {model.memory} GB of GPU memory to run, {model.licence}); "
         "--prior embedded needs neither."
     )
