@@ -25,8 +25,10 @@ def trial(seed: int, kind: str | None, gait: str, overrides: dict[str, Any], *, 
     from stages.distill.priors.embedded.prior import EmbeddedPrior
     from stages.distill.stage import run
     from stages.evaluate.gait import analyse, phases_right
+    from stages.rig.axes import limits
 
     body = bodies.random_body(seed, kind)
+    body.rig.limits = limits(body.rig.roles).astype(np.float32)
     prior = prior or EmbeddedPrior()
     chosen = _Blind(prior) if null else prior
     begin = time.process_time()

@@ -27,22 +27,22 @@ WEIGHTS = Path(__file__).with_name("weights.safetensors")
 CARD = Path(__file__).with_name("card.json")
 LICENCE = "Apache-2.0"
 
-# chosen on tuning bodies only, see docs/prior.md
+# chosen on one tuning body, see docs/prior.md
 DEFAULTS: dict[str, Any] = {
     "iterations": 300,
-    "guidance_scale": 3.0,
+    "guidance_scale": 7.5,
     "views": 2,
     "modes": 6,
     "unfold": 0.0,
-    "learning_rate": 0.02,
+    "learning_rate": 0.03,
     "root_learning_rate": 0.01,
-    "lambda_smooth": 0.05,
-    "lambda_ground": 5.0,
+    "lambda_smooth": 0.02,
+    "lambda_ground": 2.0,
     "weighting": "one",
-    "t_min": 0.4,
-    "t_max": 0.85,
-    "t_min_end": 0.3,
-    "t_max_end": 0.75,
+    "t_min": 0.75,
+    "t_max": 0.93,
+    "t_min_end": 0.5,
+    "t_max_end": 0.8,
     "anneal": 0.7,
 }
 
