@@ -12,7 +12,21 @@ LENGTH = 4
 PHASES = 8
 """The phase of the gait in the middle of the clip is told in eighths of a cycle: it makes all views agree on one motion."""
 
-TOKENS = ("", "<null>", "<end>", "walking", "running", "jumping", "standing", "four-legged", "two-legged", "animal", "left", "right", *(f"<phase {k}>" for k in range(PHASES)))
+TOKENS = (
+    "",
+    "<null>",
+    "<end>",
+    "walking",
+    "running",
+    "jumping",
+    "standing",
+    "four-legged",
+    "two-legged",
+    "animal",
+    "left",
+    "right",
+    *(f"<phase {k}>" for k in range(PHASES)),
+)
 _INDEX = {token: index for index, token in enumerate(TOKENS)}
 
 _GAIT_WORDS = {
