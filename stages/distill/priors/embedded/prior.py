@@ -29,8 +29,8 @@ LICENCE = "Apache-2.0"
 
 # chosen on one tuning body, see docs/prior.md
 DEFAULTS: dict[str, Any] = {
-    "iterations": 300,
-    "guidance_scale": 7.5,
+    "iterations": 250,
+    "guidance_scale": 10.0,
     "views": 2,
     "modes": 6,
     "unfold": 0.0,
@@ -41,8 +41,8 @@ DEFAULTS: dict[str, Any] = {
     "weighting": "one",
     "t_min": 0.75,
     "t_max": 0.93,
-    "t_min_end": 0.5,
-    "t_max_end": 0.8,
+    "t_min_end": 0.65,
+    "t_max_end": 0.88,
     "anneal": 0.7,
 }
 
