@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from schemas.rig import Rig
+from schemas.roles import is_leg
 from stages.body import quaternion
 from stages.body.kinematics import Pose, Skeleton, forward
 
@@ -48,6 +49,22 @@ def reach(limits: torch.Tensor) -> torch.Tensor:
     return (0.5 * (limits[..., 1] - limits[..., 0])).clamp(max=1)
 
 
+def relative_rates(rig: Rig, trunk: float, lateral: float) -> torch.Tensor:
+    """Step of each joint axis relative to a leg's swing (ours): a weak prior bends necks and tails before it moves legs.
+
+    Parameters:
+        trunk: Of joints that are not part of a leg.
+        lateral: Of the second and third axis, the twist and the sideways swing.
+
+    Returns:
+        [(J, 3)]
+    """
+    legs = torch.tensor([1.0 if is_leg(role) else trunk for role in rig.roles])
+    if not any(is_leg(role) for role in rig.roles):  # a body without legs moves by its trunk
+        legs = torch.ones(rig.joint_count)
+    return legs[:, None] * torch.tensor([1.0, lateral, lateral])
+
+
 @dataclasses.dataclass(frozen=True)
 class Frames:
     """The motion variables of every frame.
@@ -85,11 +102,23 @@ class MotionVariables:
         start: Root positions of the start motion. [m, (F, 3)]
     """
 
-    def __init__(self, rig: Rig, *, frames: int, fps: float, modes: int, speed: float, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        rig: Rig,
+        *,
+        frames: int,
+        fps: float,
+        modes: int,
+        speed: float,
+        trunk: float = 1.0,
+        lateral: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
         """Set up the start motion: from the rest position along +Z, the lowest cuboid corner on the ground.
 
         Parameters:
             speed: Of the start motion. [m/s]
+            trunk, lateral: See `relative_rates`.
         """
         self.skeleton = Skeleton.from_rig(rig, device=device)
         self.basis = cosine_basis(frames, modes).to(device)
@@ -105,7 +134,7 @@ class MotionVariables:
         self.start[:, 1] -= float(lowest_corner(rig))
         self.limits = self.skeleton.limits.clone()
         self.limits[0] = 0  # the root turns by its own variables
-        self.reach = reach(self.limits)
+        self.reach = reach(self.limits) * relative_rates(rig, trunk, lateral).to(device)
 
     def leaves(self) -> dict[str, torch.Tensor]:
         """The tensors to optimise, by name."""

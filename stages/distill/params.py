@@ -33,6 +33,8 @@ class Params:
     speed: float | None = param(None, "Speed of the start motion; default by the prompt's verb and the body's size.", unit="m/s", low=0, high=100)
     learning_rate: float | None = param(None, "Adam step of the joint angles.", unit="rad", low=0, high=10)
     root_learning_rate: float | None = param(None, "Adam step of the root, in radians and in body heights.", low=0, high=10)
+    trunk_rate: float | None = param(None, "Step of joints outside the legs, relative to the legs'.", low=0, high=10)
+    lateral_rate: float | None = param(None, "Step of twist and sideways swing, relative to the swing forward.", low=0, high=10)
     lambda_smooth: float | None = param(None, "Weight of the smoothness term (9).", low=0)
     lambda_ground: float | None = param(None, "Weight of the ground term (10).", low=0)
     weighting: str = param("auto", "Weight w(t) of the score: one, sigma2 = 1 - abar, eps = noise prediction.", choices=("auto", *WEIGHTINGS))
@@ -54,6 +56,8 @@ FALLBACK: dict[str, Any] = {
     "unfold": 0.0,
     "learning_rate": 0.005,
     "root_learning_rate": 0.0025,
+    "trunk_rate": 1.0,
+    "lateral_rate": 1.0,
     "lambda_smooth": 1.0,
     "lambda_ground": 5.0,
     "weighting": "sigma2",

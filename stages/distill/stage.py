@@ -99,7 +99,16 @@ class _Distillation:
 
     def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str) -> None:
         self.rig, self.splat, self.prompt, self.settings, self.prior, self.device = rig, splat, prompt, settings, prior, device
-        self.variables = MotionVariables(rig, frames=settings.frames, fps=settings.fps, modes=settings.modes, speed=settings.speed, device=device)
+        self.variables = MotionVariables(
+            rig,
+            frames=settings.frames,
+            fps=settings.fps,
+            modes=settings.modes,
+            speed=settings.speed,
+            trunk=settings.trunk_rate,
+            lateral=settings.lateral_rate,
+            device=device,
+        )
         leaves = self.variables.leaves()
         rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
         groups = [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()]

@@ -12,10 +12,11 @@ import torch
 from schemas.errors import InputError
 from stages.body.kinematics import cuboid_corners
 from stages.distill.objective import ground, smoothness
-from stages.distill.parameterisation import LOCKED, SLACK, MotionVariables, cosine_basis, lowest_corner, released, soft_limit
+from stages.distill.parameterisation import LOCKED, SLACK, MotionVariables, cosine_basis, lowest_corner, relative_rates, released, soft_limit
 from stages.distill.params import Params, resolve
 from stages.distill.priors.ideal import SPEC
 from stages.distill.start import default_speed, gait_in
+from tests.schemas import samples
 
 from . import beast
 
@@ -134,3 +135,12 @@ def test_resolve_takes_the_priors_wishes_and_keeps_the_users():
 def test_resolve_refuses(changes, message):
     with pytest.raises(InputError, match=re.escape(message)):
         resolve(Params(**changes), SPEC)
+
+
+def test_relative_rates_slow_the_trunk_and_the_sideways_axes_only():
+    rig = samples.rig()
+    rig.roles = ["pelvis", "spine", "left_fore_upper", "tail"]
+    rates = relative_rates(rig, trunk=0.25, lateral=0.5)
+    np.testing.assert_allclose(rates, [[0.25, 0.125, 0.125], [0.25, 0.125, 0.125], [1, 0.5, 0.5], [0.25, 0.125, 0.125]])
+    rig.roles = ["", "", "", ""]
+    np.testing.assert_allclose(relative_rates(rig, trunk=0.25, lateral=1.0), np.ones((4, 3)))

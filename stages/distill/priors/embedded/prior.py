@@ -36,6 +36,8 @@ DEFAULTS: dict[str, Any] = {
     "unfold": 0.0,
     "learning_rate": 0.03,
     "root_learning_rate": 0.01,
+    "trunk_rate": 0.25,
+    "lateral_rate": 0.25,
     "lambda_smooth": 0.02,
     "lambda_ground": 2.0,
     "weighting": "one",
