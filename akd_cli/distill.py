@@ -22,12 +22,14 @@ def distill(prompt: Prompt, source: Source = None, options: Options = Options(),
     Writes distill.h5 and distill.glb into motions/ of the workspace.
     """
     from schemas.errors import InputError
+    from stages.distill.priors.registry import check_request
 
     from .execute import run
     from .slug import slug
 
     if not prompt.strip():
         raise InputError('--prompt "": is empty;', 'say what the character does, such as "a tiger walking".')
+    check_request(params.prior, prompt)
     run("distill", options, params, source=source, prompt=prompt.strip(), motion=slug(prompt))
 
 

@@ -114,7 +114,7 @@ WRONG = [
     (["splat", "tiger", "--seed", "-1"], ["--seed -1", "at least 0"]),
     (["distill"], ["--prompt"]),
     (["distill", "--prompt", "  "], ["--prompt", "empty"]),
-    (["distill", "--prompt", "a teapot walking"], ["akd asset tiger"]),
+    (["distill", "--prompt", "a lion walking"], ["akd asset tiger"]),
     (["track"], ["no workspace here"]),
     (["fly"], ["fly", "akd --help"]),
     (["rig", "--florish"], ["--florish", "akd rig --help"]),
@@ -234,3 +234,17 @@ print(sorted(set(sys.modules) & {"numpy", "torch", "h5py", "scipy", "numba", "di
 def test_help_needs_no_heavy_libraries():
     result = subprocess.run([sys.executable, "-c", HEAVY], capture_output=True, text=True, cwd=ROOT, check=True)
     assert result.stderr.strip() == "[]" and "distill" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (["--prompt", "a tiger juggling"], "juggling"),
+        (["--prompt", "a tiger walking", "--prior", "nosuch"], "nosuch"),
+        (["--prompt", "a tiger juggling", "--prior", "ideal"], "juggling"),
+    ],
+)
+def test_what_the_prior_cannot_do_is_refused_before_anything_is_computed(akd, tmp_path, flags, named):
+    result = akd("distill", "tiger", *flags)
+    assert result.code == 2 and named in result.err and len(result.err.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()

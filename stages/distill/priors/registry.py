@@ -100,6 +100,26 @@ def find_model(name: str) -> Path:
     return folder
 
 
+def check_request(name: str, prompt: str) -> None:
+    """Refuse what `load_prior` and its text would refuse, before anything is computed; reads no weights.
+
+    Raises:
+        InputError: No such prior, or the built-in one does not know a word of the prompt.
+        MissingError: The model is not downloaded.
+    """
+    if name == "embedded":
+        from .embedded import text
+
+        text.tokens(prompt)
+    elif name == "ideal":
+        from ..start import VERBS, gait_in
+
+        if not gait_in(prompt):
+            raise InputError(f"prompt '{prompt}': the ideal prior knows {', '.join(VERBS)};", "name one of them.")
+    else:
+        find_model(name)
+
+
 def prior_status() -> list[PriorStatus]:
     """Every named prior and whether it can be used here; reads no weights and needs no network."""
     rows = [_embedded_status(), PriorStatus("ideal", True, "self-check: films the asset's own gaits, no weights")]
