@@ -18,7 +18,7 @@ EXAMPLES = "akd rig tiger", "akd rig path/to/dragon.glb --limits free"
 
 
 def rig(source: Source = None, skeleton: Skeleton = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
-    """Give the asset a skeleton: the file's own, a template's, or one embedded automatically.
+    """Give the asset a skeleton: the file's own, a built-in character's, or one from a file given with --skeleton.
 
     Writes rig.h5 and rig.glb.
     """
