@@ -21,6 +21,7 @@ from stages.body import quaternion
 from stages.body.kinematics import cuboid_corners
 from stages.body.skinning import covariances, skin_gaussians
 from stages.progress import SILENT, Progress
+from stages.repeatable import one_torch_thread
 
 from . import checkpoint as checkpoints
 from .objective import ground, smoothness
@@ -37,6 +38,7 @@ LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth",
 ADAM_BETAS = (0.9, 0.99)
 
 
+@one_torch_thread()
 def run(
     rig: Rig, splat: Splat, prompt: str, params: Params, progress: Progress = SILENT, checkpoint: Path | None = None, *, prior: VideoPrior | None = None
 ) -> Motion:

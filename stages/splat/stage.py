@@ -13,6 +13,7 @@ from schemas.skin import Skin
 from schemas.splat import Splat
 from stages.body import quaternion
 from stages.progress import SILENT, Progress
+from stages.repeatable import one_torch_thread
 from stages.view import cuda
 from stages.view.mesh import brightness, surface_colors
 
@@ -21,6 +22,7 @@ from .params import Params
 from .start import OPACITY, SPREAD, THICKNESS, Start, frames, sample
 
 
+@one_torch_thread()
 def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -> Splat:
     """Turn a skinned mesh into Gaussians.
 

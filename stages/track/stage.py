@@ -20,6 +20,7 @@ from schemas.params import check, invalidating
 from schemas.rig import Rig
 from schemas.track import Track
 from stages.progress import SILENT, Progress
+from stages.repeatable import one_torch_thread
 
 from .body import Body
 from .objective import Start, Target, corner_points, roughness, tracking_error
@@ -31,6 +32,7 @@ _EVERY = 25  # iterations between checkpoints
 _COLUMNS = ["iteration", "loss", "track", "smooth", "corner_rmse"]
 
 
+@one_torch_thread()
 def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progress = SILENT, checkpoint: Path | None = None) -> Track:
     """Find controls u and an initial velocity whose simulation follows `motion`, equation (13).
 

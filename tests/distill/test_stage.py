@@ -135,3 +135,16 @@ def test_refusals(prior):
     if not torch.cuda.is_available():
         with pytest.raises(MissingError, match="no CUDA device"):
             stage.run(rig, beast.splat(beads=3), PROMPT, Params(prior="ideal", device="cuda"))
+
+
+def test_the_number_of_threads_does_not_matter():
+    before = torch.get_num_threads()
+    results = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        try:
+            results.append(stage.run(beast.rig(), beast.splat(beads=3), "a beast walking", Params(prior="ideal", iterations=4, device="cpu")))
+            assert torch.get_num_threads() == threads
+        finally:
+            torch.set_num_threads(before)
+    assert results[0].content_digest() == results[1].content_digest()
