@@ -17,23 +17,8 @@ from .base import PriorSpec, TextCondition
 from .text_cache import TextCache
 
 _PREDICTION = {"v_prediction": "v", "epsilon": "epsilon"}
-# iterations and the annealing over their first half are the paper's; the rest is ours and was never tried with the
-# real weights: low-frequency modes, as everywhere here, and the guidance usual in text-to-3D
-DEFAULTS: dict[str, Any] = {
-    "iterations": 10000,
-    "guidance_scale": 100.0,
-    "views": 1,
-    "modes": 16,
-    "unfold": 0.3,
-    "learning_rate": 0.005,
-    "root_learning_rate": 0.0025,
-    "weighting": "sigma2",
-    "t_min": 0.02,
-    "t_max": 0.98,
-    "t_min_end": 0.02,
-    "t_max_end": 0.5,
-    "anneal": 0.5,
-}
+# beyond `params.FALLBACK`; ours, and never tried with the real weights: low-frequency modes, as everywhere here
+DEFAULTS: dict[str, Any] = {"modes": 16, "unfold": 0.3}
 NEEDED = ("transformer", "vae", "scheduler")
 
 
