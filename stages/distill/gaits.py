@@ -170,18 +170,22 @@ def _style(gait: str, biped: bool, rng: np.random.Generator) -> _Style:
         return float(rng.uniform(low, high))
 
     if gait == "walking":
-        return _Style(u(15, 18), u(0.34, 0.44), u(0.58, 0.65), u(0.1, 0.16), u(0.3, 0.5), 0.012, sway=u(0.03, 0.08), nod=u(0.03, 0.08), arm=u(0.3, 0.5))
+        return _Style(
+            u(15.5, 17), u(0.365, 0.415), u(0.597, 0.633), u(0.115, 0.145), u(0.35, 0.45), 0.012,
+            sway=u(0.042, 0.068), nod=u(0.042, 0.068), arm=u(0.35, 0.45),
+        )  # fmt: skip
     if gait == "running":
         return _Style(
-            u(10, 12), u(0.5, 0.68), u(0.4, 0.46), u(0.24, 0.34), u(0.5, 0.8), u(0.025, 0.045), rise=u(0.02, 0.05),
-            lean=u(0.05, 0.15) if biped else 0.0, sway=u(0.02, 0.05), nod=u(0.04, 0.1), tail_up=u(0.2, 0.4), arm=u(0.6, 0.9), elbow=u(0.9, 1.3),
+            u(10.5, 11.5), u(0.545, 0.635), u(0.415, 0.445), u(0.265, 0.315), u(0.57, 0.73), u(0.03, 0.04), rise=u(0.027, 0.043),
+            lean=u(0.075, 0.125) if biped else 0.0, sway=u(0.027, 0.043), nod=u(0.055, 0.085), tail_up=u(0.25, 0.35),
+            arm=u(0.67, 0.83), elbow=u(1.0, 1.2),
         )  # fmt: skip
     if gait == "jumping":
         return _Style(
-            u(12, 15), u(0.5, 0.68), u(0.35, 0.4), u(0.18, 0.28), u(0.4, 0.7), u(0.03, 0.06), rise=u(0.22, 0.34),
-            pitch=0.0 if biped else u(0.12, 0.22), nod=u(0.05, 0.12), tail_up=u(0.3, 0.5), arm=u(0.5, 0.8), elbow=u(0.3, 0.6),
+            u(12.5, 14.5), u(0.545, 0.635), u(0.363, 0.388), u(0.205, 0.255), u(0.47, 0.63), u(0.037, 0.053), rise=u(0.25, 0.31),
+            pitch=0.0 if biped else u(0.145, 0.195), nod=u(0.067, 0.103), tail_up=u(0.35, 0.45), arm=u(0.57, 0.73), elbow=u(0.37, 0.53),
         )  # fmt: skip
-    return _Style(u(15, 22), bob=u(0.004, 0.01), sway=u(0.0, 0.02), nod=u(0.03, 0.08))
+    return _Style(u(16, 20), bob=u(0.0055, 0.0085), sway=u(0.005, 0.015), nod=u(0.042, 0.068))
 
 
 class _Builder:
