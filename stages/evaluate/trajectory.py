@@ -60,8 +60,6 @@ def trajectory_of(rig: Rig, motion: Motion) -> Trajectory:
     joints, corners = pose.joints.numpy(), cuboid_corners(skeleton, pose).numpy()
     turns = quaternion.to_matrix(torch.as_tensor(motion.root_rotations, dtype=torch.float64)).numpy()
     names, hips, feet = legs_of(rig)
-    rest = skeleton.corners.numpy()[..., 1]
-    heights = [float(rig.positions[hip, 1] - rest[foot].min()) for hip, foot in zip(hips, feet, strict=True)]
     return Trajectory(
         fps=float(motion.fps),
         joints=joints,
@@ -71,7 +69,7 @@ def trajectory_of(rig: Rig, motion: Motion) -> Trajectory:
         names=names,
         hips=joints[:, hips],
         soles=[corners[:, foot].reshape(len(corners), -1, 3) for foot in feet],
-        height=max(min(heights), 1e-6) if heights else 1.0,
+        height=hip_height(rig),
     )
 
 
@@ -87,6 +85,14 @@ def legs_of(rig: Rig) -> tuple[list[str], list[int], list[list[int]]]:
         hips.append(next((j for j in joints if rig.roles[j].endswith("_upper")), joints[0]))
         feet.append([j for j in joints if rig.roles[j].endswith("_foot")] or joints[-1:])
     return list(limbs), hips, feet
+
+
+def hip_height(rig: Rig) -> float:
+    """Hip above the sole at rest, of the shortest leg; 1 without legs. [m]"""
+    rest = Skeleton.from_rig(rig, dtype=torch.float64).corners.numpy()[..., 1]
+    _, hips, feet = legs_of(rig)
+    heights = [float(rig.positions[hip, 1] - rest[foot].min()) for hip, foot in zip(hips, feet, strict=True)]
+    return max(min(heights), 1e-6) if heights else 1.0
 
 
 def heading(turns: np.ndarray) -> np.ndarray:
