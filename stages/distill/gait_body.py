@@ -97,7 +97,8 @@ def trunk(rig: Rig, motion: str, style: Style, cycle: np.ndarray, root: Body, bi
     """Writes the local turns of spine, neck, head and tail. [(F, J, 3, 3)]"""
     wave, often = 2 * np.pi * cycle, steps(motion)
     spine, tail = joints_of(rig, "spine", "chest"), joints_of(rig, "tail")
-    yaw = style.sway * (2.0 if biped else 1.0) * np.sin(wave) + (0.4 if biped else 1.0) * arc_bend(style)
+    # the shoulders of bipeds turn against the hips, with the arms; the trunk of others bends from side to side
+    yaw = style.sway * (2.0 * np.cos(wave) if biped else np.sin(wave)) + (0.4 if biped else 1.0) * arc_bend(style)
     pitch, tilt = _spine_pitch(motion, style, cycle), -1.2 * root.tilt if style.tilt else np.zeros_like(wave)
     if motion == "dancing":
         yaw = yaw + style.twist * np.sin(wave)
@@ -146,8 +147,8 @@ def swing_arms(rig: Rig, motion: str, style: Style, cycle: np.ndarray, local: np
         angle = math.atan2(lateral, down)  # from hanging
         sign = 1.0 if side == "left" else -1.0
         lower_by = max(angle - 0.3, 0.0) if angle > 0.6 else 0.0
-        lead = 0.5 if side == "left" and not together else 0.0
-        # the leg is furthest forward at the start of its stance: the arm half a cycle later
+        lead = 0.5 if side == "right" and not together else 0.0
+        # the left leg is furthest forward at phase 0, at the start of its stance: the left arm is furthest back then
         swing = style.arm * np.cos(2 * np.pi * (cycle + lead + 0.5))
         if motion == "jumping":
             swing = np.abs(swing)

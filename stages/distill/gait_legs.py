@@ -140,12 +140,13 @@ class Track:
     aside: np.ndarray
 
 
-def track(leg: Leg, motion: str, style: Style, cycle: np.ndarray, stride: float, rise: np.ndarray) -> Track:
+def track(leg: Leg, motion: str, style: Style, cycle: np.ndarray, stride: float, lift: float, rise: np.ndarray) -> Track:
     """Path of a foot: at rest on the ground while the body passes over it, then lifted and brought forward.
 
     Parameters:
         cycle: Time. [cycles, (F,)]
         stride: Way of the body while the foot is down. [m]
+        lift: Height of the foot in mid-swing. [m]
         rise: Of the body in flight, which lifted feet share. [m, (F,)]
     """
     none = np.zeros_like(cycle)
@@ -159,7 +160,7 @@ def track(leg: Leg, motion: str, style: Style, cycle: np.ndarray, stride: float,
     # goes on backward at first and comes back before it lands: speeds at both ends as on the ground
     forward = forward - style.follow * (1 - duty) / duty * (2 * swing**3 - 3 * swing**2 + swing)
     ahead = stride * np.where(down, 0.5 - stance, forward)
-    up = np.where(down, 0, style.lift * leg.height * np.sin(np.pi * swing) + rise)
+    up = np.where(down, 0, lift * np.sin(np.pi * swing) + rise)
     off = 0.6 * style.roll
     roll = np.where(down, off * np.clip((stance - 0.6) / 0.4, 0, 1) ** 2, off * (1 - swing) ** 2 + 1.5 * style.roll * np.sin(np.pi * swing) * (1 - swing))
     return Track(ahead, up, roll, down, np.zeros(2))

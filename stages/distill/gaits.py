@@ -181,13 +181,18 @@ class _Builder:
         shift = rest[[0, 2]] + np.stack([root.aside, root.ahead], -1)
         ground = course.place(way, shift)
         position = np.stack([ground[:, 0], rest[1] + root.bob + root.rise, ground[:, 1]], -1)
-        tracks = [track(leg, motion, style, cycle, stride, root.rise) for leg in self.legs]
+        tracks = [track(leg, motion, style, cycle, stride, self._lift(style, leg), root.rise) for leg in self.legs]
         yaws = self._stand(style, tracks, cycle)
         goals = [goal(leg, path, course, way, course.heading(way) + yaw) for leg, path, yaw in zip(self.legs, tracks, yaws, strict=True)]
         _, joints = forward(rig, turn, position, local)
         needs = [overstretch(leg, target, joints[:, leg.joints[0]], path.down) for leg, target, path in zip(self.legs, goals, tracks, strict=True)]
         drop = max(0.01 * height if speed else 0.0, *needs)
         return _Plan(local, turn, position, tracks, goals, drop, speed)
+
+    def _lift(self, style: Style, leg: Leg) -> float:
+        """Height of a foot in mid-swing; hind legs of four-legged animals are long and lift their feet less. [m]"""
+        less = 0.65 if leg.name.endswith("hind") and not self.biped and self.motion not in GAITS else 1.0
+        return less * style.lift * leg.height
 
     def _act(self, style: Style, cycle: np.ndarray, root: gait_body.Body, local: np.ndarray) -> None:
         rig = self.rig
