@@ -70,6 +70,7 @@ class Scene:
 
     Attributes:
         look: "roles" or "natural".
+        ground: Whether there is a checkerboard; else one plain colour (`sky`) lies behind everything.
         width, height: Image size. [px]
         azimuth: Half range around the side views at +-90 degrees. [rad]
         elevation: Range above the horizon. [rad]
@@ -81,6 +82,7 @@ class Scene:
     """
 
     look: str = "roles"
+    ground: bool = True
     width: int = 64
     height: int = 48
     azimuth: float = 0.45
@@ -138,7 +140,9 @@ class Scene:
         return "right" if float(camera.view[0, 0, 2]) > 0 else "left"
 
     def background(self, camera: Camera, framing: Framing) -> torch.Tensor:
-        """The ground layer. [(F, H, W, 3)]"""
+        """What lies behind the body: the checkerboard, or one plain colour. [(F, H, W, 3)]"""
+        if not self.ground:
+            return camera.view.new_tensor(self.sky).expand(camera.frames, camera.height, camera.width, 3)
         light, dark = (self.light,) * 3, (self.dark,) * 3
         return checkerboard(camera, Ground(cell=self.cell * framing.size, light=light, dark=dark, sky=self.sky, horizon=12 * framing.size))
 

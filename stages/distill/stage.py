@@ -22,6 +22,7 @@ from stages.body.kinematics import cuboid_corners
 from stages.body.skinning import covariances, skin_gaussians
 from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
+from stages.view.camera import Camera
 
 from . import checkpoint as checkpoints
 from .objective import ground, smoothness
@@ -118,9 +119,9 @@ class _Distillation:
         self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
-        self.body = _Body(rig, splat, Scene(look=prior.spec.look, width=settings.width, height=settings.height), device)
+        self.body = _Body(rig, splat, Scene(look=prior.spec.look, ground=prior.spec.ground, width=settings.width, height=settings.height), device)
         with torch.no_grad():
-            self.path, _ = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
+            self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
         self.iteration, self.losses = 0, []
         self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
@@ -164,14 +165,18 @@ class _Distillation:
         passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
         the image, which the prior wants gone, is never reduced and drives the root away for good.
         """
-        videos, texts = [], []
+        videos, images, texts = [], [], []
         means, spread = self.body.skin(pose)
         for index in range(self.settings.views):
             side = 1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1
-            video, facing = self.body.film(means, spread, self.path, self.rng, side, getattr(self.prior, "views", None))
-            videos.append(video)
-            texts.append(self.texts[facing])
-        return torch.stack(videos), TextCondition(torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts]))
+            camera = self.body.camera(self.path, self.rng, side, getattr(self.prior, "views", None))
+            videos.append(self.body.film(means, spread, camera))
+            texts.append(self.texts[self.body.scene.facing(camera)])
+            if self.prior.spec.reference:
+                with torch.no_grad():
+                    images.append(self.body.film(self.path[:1], self.rest[:1], camera.first())[0])
+        positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
+        return torch.stack(videos), TextCondition(positive, negative, torch.stack(images) if images else None)
 
     def _pixel_gradient(self, video: torch.Tensor, level: float, text: TextCondition) -> tuple[torch.Tensor, Any]:
         """Gradient of L_SDS on the pixels.
@@ -182,7 +187,7 @@ class _Distillation:
         settings = self.settings
         leaf = video.requires_grad_()
         with torch.enable_grad():
-            latent = self.prior.encode_video(leaf)
+            latent = self.prior.encode_video(leaf, text.image)
         result = score(self.prior, latent, level, text, guidance_scale=settings.guidance_scale, weighting=settings.weighting, generator=self.generator)
         (pixels,) = torch.autograd.grad(surrogate(latent, result.gradient), leaf)
         return pixels.float() / latent.numel(), result
@@ -275,13 +280,15 @@ class _Body:
         """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
         return skin_gaussians(self.means, self.covariances, self.weights, pose)
 
-    def film(self, means: torch.Tensor, spread: torch.Tensor, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> tuple[torch.Tensor, str]:
-        """A clip from a camera drawn on `side` (or from the prior's own) that follows `path`, and which way the character faces."""
+    def camera(self, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> Camera:
+        """A camera drawn on `side` (or from the prior's own) that follows `path`."""
         if fixed:
-            camera = self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
-        else:
-            camera = self.scene.camera(path, self.framing, rng, side=side)
-        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing), self.scene.facing(camera)
+            return self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
+        return self.scene.camera(path, self.framing, rng, side=side)
+
+    def film(self, means: torch.Tensor, spread: torch.Tensor, camera: Camera) -> torch.Tensor:
+        """A clip. [(F, H, W, 3), 0..1]"""
+        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing)
 
 
 def _plain(value: float) -> float | None:

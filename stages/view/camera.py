@@ -34,6 +34,10 @@ class Camera:
         rotation, shift = self.view[:, :3, :3], self.view[:, :3, 3:]
         return -(rotation.transpose(1, 2) @ shift)[..., 0]
 
+    def first(self) -> Camera:
+        """The camera of frame 0 alone."""
+        return dataclasses.replace(self, view=self.view[:1], intrinsics=self.intrinsics[:1])
+
     def rays(self, supersample: int = 1) -> torch.Tensor:
         """World directions through the pixels, forward component 1. [(F, H s, W s, 3)]"""
         h, w, like = self.height * supersample, self.width * supersample, self.view

@@ -26,6 +26,8 @@ class PriorSpec:
         temporal_stride, spatial_stride: Frames and pixels per latent cell.
         latent_channels: Channels of a latent cell.
         look: What distill renders for it (scene.py): "natural" colours or "roles".
+        ground: Whether it wants to see a ground.
+        reference: Whether it is told what the body at rest looks like, see `TextCondition.image`.
         licence: Of the weights.
         max_time: Largest noise level u = t/T at which its prediction is usable.
         defaults: Values of distill parameters that this prior wants where the user gave none.
@@ -43,6 +45,8 @@ class PriorSpec:
     spatial_stride: int
     latent_channels: int
     look: str = "natural"
+    ground: bool = True
+    reference: bool = False
     licence: str = ""
     max_time: float = 0.98
     defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -75,10 +79,12 @@ class TextCondition:
     Attributes:
         positive: Of the prompt. [(1, ...)]
         negative: Of the negative or empty prompt. [(1, ...)]
+        image: The body at rest before the camera of each clip, where `PriorSpec.reference` asks for it. [(B, H, W, 3), 0..1]
     """
 
     positive: Tensor
     negative: Tensor
+    image: Tensor | None = None
 
 
 @runtime_checkable
@@ -99,8 +105,11 @@ class VideoPrior(Protocol):
         """
         ...
 
-    def encode_video(self, video: Tensor) -> Tensor:
-        """Normalised latents, differentiable. [(B, F, H, W, 3) in 0..1 -> (B, ...)]"""
+    def encode_video(self, video: Tensor, image: Tensor | None = None) -> Tensor:
+        """Normalised latents, differentiable. [(B, F, H, W, 3) in 0..1 -> (B, ...)]
+
+        `image` is that of `TextCondition`, given to priors that ask for a reference.
+        """
         ...
 
     def alpha_sigma(self, u: float) -> tuple[float, float]:

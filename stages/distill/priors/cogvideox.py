@@ -120,7 +120,7 @@ class CogVideoX:
             encoder.release()
         return TextCondition(positive.to(self.device, self.dtype), other.to(self.device, self.dtype))
 
-    def encode_video(self, video: torch.Tensor) -> torch.Tensor:
+    def encode_video(self, video: torch.Tensor, image: torch.Tensor | None = None) -> torch.Tensor:
         """Mean of the encoder's posterior times the scaling factor. [(B, F, H, W, 3) in 0..1 -> (B, F', C, h, w), float32]
 
         One clip at a time to bound memory. Never tiled: tiles give a different gradient.

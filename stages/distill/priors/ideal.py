@@ -111,7 +111,7 @@ class IdealPrior:
         """Which gaits the prompts allow: 1 or 0 for each of `gaits.GAITS`, all of them for an empty prompt. [(1, 4)]"""
         return TextCondition(self._allowed(prompt), self._allowed(negative))
 
-    def encode_video(self, video: torch.Tensor) -> torch.Tensor:
+    def encode_video(self, video: torch.Tensor, image: torch.Tensor | None = None) -> torch.Tensor:
         """Averages of 2 x 2 pixels, normalised by the bank's mean and deviation. [(B, F, H, W, 3) -> (B, F, 3, H/2, W/2)]"""
         SPEC.check_clip(*video.shape[1:4])
         return (pool(video) - self.mean) / self.scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 import dataclasses
 import math
 
@@ -23,6 +24,7 @@ class Body:
         means: [m, (N, 3)]
         covariances: [m^2, (N, 3, 3)]
         opacities: [0..1, (N,)]
+        colors: Of a coat, for the natural look. [0..1, (N, 3)]
         weights: Rows sum to 1. [(N, J)]
     """
 
@@ -32,6 +34,7 @@ class Body:
     covariances: np.ndarray
     opacities: np.ndarray
     weights: np.ndarray
+    colors: np.ndarray
 
 
 @dataclasses.dataclass
@@ -75,14 +78,16 @@ def random_body(seed: int, kind: str | None = None) -> Body:
     bones = _Bones()
     {"quadruped": _quadruped, "bird": _bird, "dinosaur": _dinosaur, "biped": _biped}[kind](bones, rng)
     rig = _rig(bones, f"{kind}-{seed}", kind)
-    return Body(kind, rig, *_kernels(bones, rig, rng))
+    means, covariances, opacities, weights = _kernels(bones, rig, rng)
+    colors = _coat(means, np.array(rig.roles)[weights.argmax(1)], np.random.default_rng([seed, 0xC0A7]))
+    return Body(kind, rig, means, covariances, opacities, weights, colors)
 
 
 def _quadruped(b: _Bones, rng: np.random.Generator) -> None:
     u = rng.uniform
-    hip, length = u(0.55, 1.05), u(1.0, 1.4)
-    r = u(0.13, 0.27)
-    leg = r * u(0.28, 0.42)
+    hip, length = u(0.45, 1.1), u(0.9, 1.5)
+    r = u(0.13, 0.28)
+    leg = r * u(0.26, 0.5)
     back, front = -0.5 * length, 0.5 * length
     top = hip + 0.2 * r
     b.chain(
@@ -92,7 +97,7 @@ def _quadruped(b: _Bones, rng: np.random.Generator) -> None:
     rise, neck = u(0.1, 1.1), u(0.2, 0.6)
     base = np.array([0, top + 0.4 * r, front])
     crest = base + neck * np.array([0, math.sin(rise), math.cos(rise)])
-    head, size = u(0.2, 0.36), u(0.08, 0.15)
+    head, size = u(0.2, 0.42), u(0.08, 0.2)
     nod = u(-0.6, 0.1)
     muzzle = crest + head * np.array([0, math.sin(nod), math.cos(nod)])
     b.chain("chest", ["neck", "head"], [base, crest, muzzle], [0.65 * r, max(size, 0.35 * r), 0.7 * size])
@@ -178,7 +183,7 @@ def _dinosaur(b: _Bones, rng: np.random.Generator) -> None:
 def _biped(b: _Bones, rng: np.random.Generator) -> None:
     """Upright, like humans and robots; arms hang or stand off."""
     u = rng.uniform
-    hip, r, torso = u(0.75, 0.98), u(0.11, 0.18), u(0.45, 0.62)
+    hip, r, torso = u(0.5, 0.98), u(0.11, 0.2), u(0.42, 0.62)
     b.chain(
         "",
         ["pelvis", "spine", "chest"],
@@ -186,7 +191,7 @@ def _biped(b: _Bones, rng: np.random.Generator) -> None:
         [r, 0.9 * r, r, 0.7 * r],
     )
     top = hip + torso
-    size = u(0.09, 0.16)
+    size = u(0.09, 0.16) if u(0, 1) < 0.6 else u(0.16, 0.32)
     b.chain("chest", ["neck", "head"], [(0, top, 0), (0, top + 0.1, 0.01), (0, top + 0.12 + 1.7 * size, 0.03)], [0.06, size, 0.8 * size])
     spread, upper, lower = u(0.1, 1.5), u(0.26, 0.33), u(0.24, 0.3)
     out = np.array([math.sin(spread), -math.cos(spread), 0])
@@ -272,6 +277,22 @@ def _kernels(b: _Bones, rig: Rig, rng: np.random.Generator) -> tuple[np.ndarray,
     return tuple(np.asarray(v, np.float32) for v in (means, covariances, opacities, np.array(weights)))
 
 
+def _coat(means: np.ndarray, roles: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Colours of an animal's coat: a base colour, a lighter belly, dark or light legs, plain, striped or spotted. [(N, 3)]"""
+    hue, saturation, value = rng.uniform(0.02, 0.13) if rng.uniform() < 0.8 else rng.uniform(), rng.uniform(0.05, 0.7), rng.uniform(0.3, 0.85)
+    color = np.tile(colorsys.hsv_to_rgb(hue, saturation, value), (len(means), 1))
+    height = (means[:, 1] - means[:, 1].min()) / max(float(np.ptp(means[:, 1])), 1e-6)
+    color *= 1 + rng.uniform(0, 0.3) * (0.6 - height)[:, None]
+    limb = np.array([r.endswith(("_lower", "_foot")) for r in roles])
+    color[limb] *= rng.uniform(0.4, 1.2)
+    pattern = rng.uniform()
+    if pattern < 0.3:
+        color *= 1 - 0.6 * (np.sin(means[:, 2] * rng.uniform(25, 60) + 4 * means[:, 1]) > 0.3)[:, None]
+    elif pattern < 0.5:
+        color *= 1 - 0.5 * (rng.uniform(size=len(means)) < 0.25)[:, None]
+    return np.clip(color, 0.02, 0.98).astype(np.float32)
+
+
 def _weights(b: _Bones, joint: int, t: float) -> np.ndarray:
     """A kernel at fraction t of a bone follows its parent a little near the joint."""
     row = np.zeros(len(b.names))
@@ -283,19 +304,16 @@ def _weights(b: _Bones, joint: int, t: float) -> np.ndarray:
 
 
 def as_splat(body: Body) -> Splat:
-    """The kernels of a body as the artifact that distill takes; natural colours are those of the roles."""
-    from stages.distill.scene import role_color
-
+    """The kernels of a body as the artifact that distill takes."""
     values, vectors = np.linalg.eigh(body.covariances.astype(float))
     vectors[..., 0] *= np.sign(np.linalg.det(vectors))[:, None]
-    colors = body.weights @ np.array([role_color(role) for role in body.rig.roles])
     return Splat(
         name=body.rig.name,
         means=body.means,
         rotations=np.stack([_quaternion(v) for v in vectors]),
         scales=np.sqrt(np.clip(values, 1e-12, None)),
         opacities=body.opacities,
-        colors=np.clip(colors, 0, 1),
+        colors=body.colors,
         faces=np.zeros(len(body.means), np.int32),
         weights=body.weights / body.weights.sum(1, keepdims=True),
     )

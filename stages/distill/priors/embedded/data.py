@@ -1,8 +1,9 @@
-"""Training clips: random bodies in random gaits, filmed as distillation films, stored as latents."""
+"""Training clips: random bodies in random motions, filmed as distillation films, stored as 8-bit pixels."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,102 +16,221 @@ from stages.distill.scene import Scene, role_colors
 
 from . import text
 from .bodies import Body, random_body
-from .latent import FRAMES, PatchCodec
+from .latent import FRAMES, HEIGHT, PLAIN, WIDTH, Codec
+from .model import ModelConfig
 
 FPS = 16.0
-GAIT_SHARES = (0.32, 0.30, 0.26, 0.12)
 CLIPS_PER_BODY = 4
-_CHUNK = 200
+BODIES_PER_CHUNK = 200
+
+SHARES = {"walking": 0.3, "running": 0.26, "jumping": 0.22, "standing": 0.08}
+"""How often a body of a chunk makes the core motions; what is left is shared equally by the others it can make."""
+
+PHASE = 0.0
+"""Of the left hind leg's cycle in the middle of a clip. All clips agree on it: what a prompt asks for is then one motion, whatever the view."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Clip:
-    """One clip and what it shows.
+class Take:
+    """A body and one of its motions.
 
     Attributes:
-        video: [float32 (F, H, W, 3), 0..1]
-        ids: Token numbers of its caption. [(4,)]
-        gait: Index in gaits.GAITS.
+        body: See bodies.Body.
+        clip: 17 frames at 16 fps.
+        motion: One of text.MOTIONS.
+    """
+
+    body: Body
+    clip: gaits.GaitClip
+    motion: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """A filmed take.
+
+    Attributes:
+        video: [(17, 48, 64, 3), 0..1]
+        reference: The body at rest before the same camera. [(48, 64, 3), 0..1]
+        facing: "left" or "right".
     """
 
     video: torch.Tensor
-    ids: list[int]
-    gait: int
+    reference: torch.Tensor
+    facing: str
 
 
-def film(body: Body, clip: gaits.GaitClip, scene: Scene, rng: np.random.Generator, *, side: int = 0) -> tuple[torch.Tensor, str]:
-    """Render a gait of a body; the ground lies anywhere under it. Returns the clip and the facing."""
+def film(take: Take, scene: Scene, rng: np.random.Generator, *, side: int = 0) -> Film:
+    """Film a take as distill does: the camera follows the body at rest, carried along at the take's mean velocity."""
+    body, clip = take.body, take.clip
     skeleton = Skeleton.from_rig(body.rig)
     means, spreads, weights = (torch.from_numpy(v) for v in (body.means, body.covariances, body.weights))
+    colors = role_colors(body.rig, weights) if scene.look == "roles" else torch.from_numpy(body.colors)
     framing = scene.framing(means)
-    shift = torch.tensor([rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)], dtype=torch.float32) * framing.size
+    shift = np.array([rng.uniform(-1, 1), 0.0, rng.uniform(-1, 1)]) * framing.size
+    root = clip.root_positions + shift
     turn = quaternion.to_matrix(torch.from_numpy(clip.root_rotations))
-    pose = forward(skeleton, torch.from_numpy(clip.angles), torch.from_numpy(clip.root_positions) + shift, turn)
+    pose = forward(skeleton, torch.from_numpy(clip.angles), torch.from_numpy(root.astype(np.float32)), turn)
     posed, spread = skinning.skin_gaussians(means, spreads, weights, pose)
-    camera = scene.camera(posed, framing, rng, side=side)
-    video = scene.render(posed, spread, torch.from_numpy(body.opacities), role_colors(body.rig, weights), camera, framing)
-    return video, scene.facing(camera)
+    offset = steady(root) - body.rig.positions[0].astype(float)
+    offset[:, 1] = 0
+    carried = means + torch.from_numpy(offset.astype(np.float32))[:, None]
+    camera = scene.camera(carried, framing, rng, side=side)
+    opacities = torch.from_numpy(body.opacities)
+    video = scene.render(posed, spread, opacities, colors, camera, framing)
+    still = scene.render(carried[:1], spreads[None], opacities, colors, camera.first(), framing)
+    return Film(video, still[0], scene.facing(camera))
 
 
-def clips(seed: int, scene: Scene) -> list[Clip]:
-    """CLIPS_PER_BODY clips of the body of a seed: random gaits, phases, cameras."""
+def steady(root: np.ndarray) -> np.ndarray:
+    """The path of constant velocity nearest to a root's path. [m, (F, 3)]"""
+    time = np.arange(len(root)) - 0.5 * (len(root) - 1)
+    return root.mean(0) + time[:, None] * (time @ root) / (time @ time)
+
+
+def takes(seed: int, shares: dict[str, float] | None = None) -> Iterator[Take]:
+    """CLIPS_PER_BODY takes of the procedural body of a seed, of different motions where possible."""
     body = random_body(seed)
     rng = np.random.default_rng([seed, 0xC11B])
-    legs = "four-legged" if body.kind == "quadruped" else "two-legged"
-    result = []
-    for _ in range(CLIPS_PER_BODY):
-        gait = int(rng.choice(len(gaits.GAITS), p=GAIT_SHARES))
-        motion = gaits.sample(body.rig, gaits.GAITS[gait], frames=FRAMES, fps=FPS, rng=rng)
-        video, facing = film(body, motion, scene, rng)
-        word = legs if rng.uniform() < 0.85 else "animal"
-        middle = (motion.info["phase"] + 0.5 * (FRAMES - 1) / motion.info["period"]) % 1
-        result.append(Clip(video, text.encode(gaits.GAITS[gait], word, facing if rng.uniform() < 0.85 else "", middle), gait))
-    return result
+    names, odds = chances(body, shares or SHARES)
+    for index in rng.choice(len(names), size=min(CLIPS_PER_BODY, len(names)), replace=False, p=odds):
+        yield Take(body, clip_of(body, names[index], rng), names[index])
 
 
-def fit_codec(scene: Scene, channels: int, *, bodies: int = 150) -> PatchCodec:
-    """A codec fitted to clips of the first training bodies."""
-    codec = PatchCodec(channels)
-    codec.fit(torch.stack([clip.video for seed in range(bodies) for clip in clips(seed, scene)]))
-    return codec
+def chances(body: Body, shares: dict[str, float]) -> tuple[list[str], np.ndarray]:
+    """The motions a body can make and how likely each is drawn."""
+    able = [name for name in gaits.motions_of(body.rig) if name in text.MOTIONS] if hasattr(gaits, "motions_of") else list(gaits.GAITS)
+    others = [name for name in able if name not in shares]
+    rest = max(1 - sum(shares.values()), 0.0)
+    odds = np.array([shares.get(name, rest / max(len(others), 1)) for name in able])
+    keep = odds > 0
+    return [name for name, k in zip(able, keep, strict=True) if k], odds[keep] / odds[keep].sum()
 
 
-def write_chunk(path: Path, chunk: int, codec: PatchCodec, scene: Scene) -> None:
-    """Latents and captions of bodies chunk * 200 ... + 199 as one .npz file, written atomically."""
-    latents, ids, labels = [], [], []
-    for seed in range(chunk * _CHUNK, (chunk + 1) * _CHUNK):
-        for clip in clips(seed, scene):
-            latents.append(codec.encode(clip.video[None])[0].half())
-            ids.append(clip.ids)
-            labels.append(clip.gait)
+def clip_of(body: Body, motion: str, rng: np.random.Generator) -> gaits.GaitClip:
+    """A clip of a motion whose cycle is at `PHASE` in the middle frame."""
+    state = rng.bit_generator.state
+    period = gaits.sample(body.rig, motion, frames=FRAMES, fps=FPS, rng=rng).info["period"]
+    rng.bit_generator.state = state  # the same draw again, begun so that its middle has the phase
+    return gaits.sample(body.rig, motion, frames=FRAMES, fps=FPS, rng=rng, phase=(PHASE - 0.5 * (FRAMES - 1) / period) % 1)
+
+
+def caption(take: Take, facing: str, rng: np.random.Generator) -> list[int]:
+    """Token numbers; body and facing are left out now and then."""
+    legs = "four-legged" if take.body.kind == "quadruped" else "two-legged"
+    return text.encode(take.motion, legs if rng.uniform() < 0.85 else "animal", facing if rng.uniform() < 0.85 else "")
+
+
+@dataclasses.dataclass(frozen=True)
+class Clips:
+    """A data set.
+
+    Attributes:
+        videos: [uint8 (n, 17, 48, 64, 3)]
+        references: [uint8 (n, 48, 64, 3)]
+        ids: [(n, 3)]
+    """
+
+    videos: np.ndarray
+    references: np.ndarray
+    ids: np.ndarray
+
+
+def shoot(source: Iterator[Take], scene: Scene, rng: np.random.Generator) -> Clips:
+    """Film takes."""
+    videos, references, ids = [], [], []
+    for take in source:
+        shot = film(take, scene, rng)
+        videos.append(_bytes(shot.video))
+        references.append(_bytes(shot.reference))
+        ids.append(caption(take, shot.facing, rng))
+    return Clips(
+        np.array(videos, np.uint8).reshape(-1, FRAMES, HEIGHT, WIDTH, 3), np.array(references, np.uint8).reshape(-1, HEIGHT, WIDTH, 3),
+        np.array(ids, np.int64).reshape(-1, text.LENGTH),
+    )  # fmt: skip
+
+
+def _bytes(image: torch.Tensor) -> np.ndarray:
+    return (image.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+
+
+def write_chunk(path: Path, clips: Clips) -> None:
+    """One .npz file, written atomically."""
     temporary = path.with_suffix(".part")
     with open(temporary, "wb") as file:
-        np.savez(file, latents=torch.stack(latents).numpy(), ids=np.array(ids, np.int64), gaits=np.array(labels, np.int64))
+        np.savez(file, videos=clips.videos, references=clips.references, ids=clips.ids)
     temporary.replace(path)
 
 
-def load_chunks(folder: Path) -> tuple[torch.Tensor, torch.Tensor, int]:
-    """All chunks in a folder, in order. Returns latents half (n, 5, K, 6, 8), token numbers (n, 4) and the number of chunks."""
-    files = sorted(folder.glob("chunk-*.npz"))
-    arrays = [np.load(file) for file in files]
-    latents = torch.from_numpy(np.concatenate([a["latents"] for a in arrays]))
-    return latents, torch.from_numpy(np.concatenate([a["ids"] for a in arrays])), len(files)
+def read_chunk(path: Path) -> Clips:
+    """See `write_chunk`."""
+    with np.load(path) as arrays:
+        return Clips(arrays["videos"], arrays["references"], arrays["ids"])
 
 
-def prepare(folder: Path, chunks: int, channels: int, scene: Scene | None = None, *, part: int = 0, parts: int = 1) -> PatchCodec:
-    """Write the codec and the missing chunks of a data set; `parts` processes may share the work. Returns the codec."""
+def chunk_path(folder: Path, chunk: int) -> Path:
+    """File of a chunk of procedural clips."""
+    return folder / f"chunk-{chunk:04d}.npz"
+
+
+def prepare(folder: Path, chunks: int, scene: Scene, *, part: int = 0, parts: int = 1, shares: dict[str, float] | None = None) -> Iterator[int]:
+    """Write the missing chunks of a data set, yielding each chunk's number as it is there; `parts` processes may share the work."""
     folder.mkdir(parents=True, exist_ok=True)
-    scene, path = scene or Scene(), folder / "codec.pt"
-    codec = PatchCodec(channels)
-    if path.exists():
-        codec.load_state_dict(torch.load(path, weights_only=True))
-    else:
-        codec = fit_codec(scene, channels)
-        temporary = path.with_suffix(f".part{part}")
-        torch.save(codec.state_dict(), temporary)
-        temporary.replace(path)
     for chunk in range(part, chunks, parts):
-        file = folder / f"chunk-{chunk:04d}.npz"
-        if not file.exists():
-            write_chunk(file, chunk, codec, scene)
+        path = chunk_path(folder, chunk)
+        if not path.exists():
+            seeds = range(chunk * BODIES_PER_CHUNK, (chunk + 1) * BODIES_PER_CHUNK)
+            source = (take for seed in seeds for take in takes(seed, shares))
+            write_chunk(path, shoot(source, scene, np.random.default_rng([chunk, 0xF117])))
+        yield chunk
+
+
+@dataclasses.dataclass(frozen=True)
+class Latents:
+    """A data set as the network takes it, half precision.
+
+    Attributes:
+        clean: [(n, T, K, 6, 8)]
+        images: [(n, R, 6, 8)]
+        ids: [(n, 3)]
+        still: Latent frame of the body at rest; None where that is 0. [(n, K, 6, 8)]
+    """
+
+    clean: torch.Tensor
+    images: torch.Tensor
+    ids: torch.Tensor
+    still: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def fit_codec(config: ModelConfig, clips: Clips, count: int = 600) -> Codec:
+    """A codec fitted to the first clips of a data set."""
+    codec, references = config.codec(), unit(clips.references[:count])
+    codec.fit(unit(clips.videos[:count]), references if config.reference else torch.full_like(references, PLAIN))
     return codec
+
+
+def encode(config: ModelConfig, codec: Codec, clips: Clips) -> Latents:
+    """Latents of clips, in pieces to bound the memory."""
+    clean, images, still = [], [], []
+    for start in range(0, len(clips.ids), 64):
+        references = unit(clips.references[start : start + 64])
+        base = references if config.reference else torch.full_like(references, PLAIN)
+        clean.append(codec.encode(unit(clips.videos[start : start + 64]), base).half())
+        images.append(codec.encode_image(references).half())
+        if not config.reference:
+            still.append(codec.encode(references[:, None].expand(-1, FRAMES, -1, -1, -1), base)[:, 0].half())
+    return Latents(torch.cat(clean), torch.cat(images), torch.from_numpy(clips.ids), torch.cat(still) if still else None)
+
+
+def join(parts: list[Latents]) -> Latents:
+    """One data set of several."""
+    still = torch.cat([p.still for p in parts]) if parts[0].still is not None else None
+    return Latents(torch.cat([p.clean for p in parts]), torch.cat([p.images for p in parts]), torch.cat([p.ids for p in parts]), still)
+
+
+def unit(pixels: np.ndarray) -> torch.Tensor:
+    """Bytes to 0..1."""
+    return torch.from_numpy(pixels).float() / 255

@@ -1,27 +1,25 @@
-"""Train the built-in prior: `python -m stages.distill.priors.embedded.train --out DIR --minutes 60 [--resume]`.
-
-Makes the data set (deterministic by seed), trains, and writes to DIR: checkpoint.pt, log.csv and at the end
-weights.safetensors with card.json, which the package ships. With --steps instead of --minutes a run that is
-interrupted and resumed gives the same weights bit for bit on the same machine.
-"""
+"""Training of the built-in prior: network, averaged network, optimizers, checkpoints and the log. `akd prior train` is the command."""
 
 from __future__ import annotations
 
-import argparse
 import copy
 import dataclasses
 import math
-import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
-from . import data, text
+from . import text
+from .data import Latents
 from .model import TRAIN_STEPS, Denoiser, ModelConfig, alpha_sigma, velocity
 
-HELD_OUT = 64
+HELD_OUT = 128
 """Clips at the end of the data set on which the validation loss is taken."""
+
+LEVELS = (0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+"""Noise levels of the validation loss, u = t/T."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,46 +27,43 @@ class TrainConfig:
     """How to train.
 
     Attributes:
-        chunks: Files of 800 clips.
         batch: Clips per step.
         rate: Peak learning rate of AdamW, for embeddings, biases and norms.
         matrix_rate: Peak learning rate of Muon, for the weight matrices of the blocks; 0 = AdamW for all.
         drop: Share of captions replaced by the null prompt (for guidance).
-        hide_phase: Share of captions that do not tell the phase of the gait.
-        frozen: Share of inputs weakened towards a frozen first frame, see `Trainer.weaken`.
+        weak: Share of inputs weakened towards the still body, see `Trainer.weaken`.
         ema: Decay of the averaged weights that are shipped.
         minutes, steps: Length of training; steps wins where it is not 0. [min, -]
+        cool: Share of the run at the end over which the learning rate falls to 2%.
         seed: Of weights, batches and noise.
     """
 
-    chunks: int = 24
-    batch: int = 32
+    batch: int = 16
     rate: float = 1e-3
-    matrix_rate: float = 0.0
+    matrix_rate: float = 3e-3
     drop: float = 0.1
-    hide_phase: float = 0.2
-    frozen: float = 0.3
+    weak: float = 0.3
     ema: float = 0.998
     minutes: float = 60.0
     steps: int = 0
+    cool: float = 0.5
     seed: int = 0
 
 
 class Trainer:
-    """State of a training run: network, averaged network, optimizers, random generator, count of steps and seconds."""
+    """State of a training run."""
 
-    def __init__(self, model: ModelConfig, config: TrainConfig, latents: torch.Tensor, ids: torch.Tensor) -> None:
+    def __init__(self, model: ModelConfig, config: TrainConfig, latents: Latents, *, device: str = "cpu") -> None:
         torch.manual_seed(config.seed)
-        self.config, self.latents, self.ids = config, latents, ids
-        self.net = Denoiser(model)
+        self.config, self.latents, self.device = config, latents, torch.device(device)
+        self.net = Denoiser(model).to(self.device)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.optimizers = self._optimizers()
         self.generator = torch.Generator().manual_seed(config.seed + 1)
         levels = [alpha_sigma(step / (TRAIN_STEPS - 1)) for step in range(TRAIN_STEPS)]
-        self.levels = torch.tensor(levels, dtype=torch.float64).float()  # [T, 2]
+        self.levels = torch.tensor(levels, dtype=torch.float64).float().to(self.device)  # [T, 2]
         self.step, self.seconds = 0, 0.0
         self.null = torch.tensor(text.NULL)
-        self.silent = text.encode("standing", "animal", "")[-1]
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         matrices, rest = [], []
@@ -87,46 +82,48 @@ class Trainer:
         """Fraction of the run that is over."""
         return self.step / self.config.steps if self.config.steps else self.seconds / (60 * self.config.minutes)
 
-    def loss(self, net: Denoiser, clean: torch.Tensor, shown: torch.Tensor, ids: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        """Mean squared error of v, with the weight of small noise levels bounded; `shown` is what the noise is added to. [(B,)]"""
+    def estimate(self, net: Denoiser, shown: torch.Tensor, images: torch.Tensor, ids: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor) -> tuple:
+        """Noisy latents and the network's clean estimate. [shown (B, T, K, 6, 8)]"""
         alpha, sigma = self.levels[steps].reshape(-1, 2, 1, 1, 1, 1).unbind(1)
         noisy = alpha * shown + sigma * noise
-        with torch.autocast("cpu", torch.bfloat16), torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-            estimate = net(noisy, steps, ids)
+        with torch.autocast(self.device.type, torch.bfloat16):
+            return noisy, net(noisy, images, steps, ids), alpha, sigma
+
+    def loss(self, net: Denoiser, clean: torch.Tensor, shown: torch.Tensor, images: torch.Tensor, ids: torch.Tensor, steps: torch.Tensor, noise: torch.Tensor):
+        """Mean squared error of v, with the weight of small noise levels bounded; `shown` is what the noise is added to. [(B,)]"""
+        noisy, estimate, alpha, sigma = self.estimate(net, shown, images, ids, steps, noise)
         error = velocity(noisy, estimate, alpha, sigma.clamp(min=0.22)) - velocity(noisy, clean, alpha, sigma.clamp(min=0.22))
         return error.square().flatten(1).mean(1)
 
-    def weaken(self, clean: torch.Tensor, keep: torch.Tensor) -> torch.Tensor:
-        """Blend clips with their frozen first frame. [(B, 5, K, 6, 8), share of the clip that is kept (B,)]
+    def weaken(self, clean: torch.Tensor, still: torch.Tensor | None, keep: torch.Tensor) -> torch.Tensor:
+        """Blend clips with the still body. [(B, T, K, 6, 8), (B, 1, K, 6, 8) or None = 0, share of the clip that is kept (B,)]
 
         Distillation starts from a body that does not move, which no clip of a walk looks like: a denoiser trained on
-        clips alone takes the stillness for evidence and leaves it. Latent frame 0 is the code of one frame repeated,
-        so that repeating it gives exactly the latents of a still clip.
+        clips alone takes the stillness for evidence and leaves it.
         """
         keep = keep[:, None, None, None, None]
-        return keep * clean + (1 - keep) * clean[:, :1]
+        return keep * clean if still is None else keep * clean + (1 - keep) * still
 
     def _draw(self) -> tuple[torch.Tensor, ...]:
-        g, batch = self.generator, self.config.batch
-        pick = torch.randint(0, len(self.latents) - HELD_OUT, (batch,), generator=g)
-        clean, ids = self.latents[pick].float(), self.ids[pick].clone()
+        g, batch, data = self.generator, self.config.batch, self.latents
+        pick = torch.randint(0, len(data) - HELD_OUT, (batch,), generator=g)
+        clean, images, ids = data.clean[pick].float(), data.images[pick].float(), data.ids[pick].clone()
         dropped = torch.rand(batch, generator=g) < self.config.drop
-        ids[torch.rand(batch, generator=g) < self.config.hide_phase, -1] = self.silent
         ids[dropped] = self.null
-        # distillation looks at noise levels of 0.2 to 0.9: most of the practice is there
-        middle, anywhere = 0.2 + 0.7 * torch.rand(batch, generator=g), torch.rand(batch, generator=g)
-        level = torch.where(torch.rand(batch, generator=g) < 0.8, middle, anywhere)
+        # distillation looks at the upper noise levels: most of the practice is there
+        upper, anywhere = 0.5 + 0.5 * torch.rand(batch, generator=g), 0.1 + 0.9 * torch.rand(batch, generator=g)
+        level = torch.where(torch.rand(batch, generator=g) < 0.7, upper, anywhere)
         # the null prompt keeps to plain denoising: guidance then points from stillness to the prompted motion
-        weak = (torch.rand(batch, generator=g) < self.config.frozen) & ~dropped & (level > 0.25)
+        weak = (torch.rand(batch, generator=g) < self.config.weak) & ~dropped & (level > 0.25)
         keep = torch.where(weak, (1.5 * torch.rand(batch, generator=g) - 0.5).clamp(min=0), torch.ones(()))
-        shown = self.weaken(clean, keep)
-        return clean, shown, ids, (level * (TRAIN_STEPS - 1)).round().long(), torch.randn(clean.shape, generator=g)
+        shown = self.weaken(clean, None if data.still is None else data.still[pick].float()[:, None], keep)
+        parts = clean, shown, images, ids, (level * (TRAIN_STEPS - 1)).round().long(), torch.randn(clean.shape, generator=g)
+        return tuple(part.to(self.device) for part in parts)
 
     def advance(self) -> float:
         """One step. Returns the loss."""
         begin = time.monotonic()
-        over = self.done()
-        rate = min(1.0, (self.step + 1) / 100) * min(1.0, max(0.02, (1 - over) / 0.5))
+        rate = min(1.0, (self.step + 1) / 100) * min(1.0, max(0.02, (1 - self.done()) / self.config.cool))
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate * group["peak"]
@@ -145,12 +142,21 @@ class Trainer:
         return float(loss.detach())
 
     @torch.no_grad()
-    def validate(self) -> float:
-        """Loss of the averaged network on held-out clips, at fixed noise levels and noise."""
+    def validate(self) -> dict[float, float]:
+        """Unexplained share of the clips' variance at each of `LEVELS`: the averaged network on held-out clips, with fixed noise.
+
+        0 is a perfect estimate of the clean clip, 1 no better than the still body.
+        """
         g = torch.Generator().manual_seed(7)
-        clean, ids = self.latents[-HELD_OUT:].float(), self.ids[-HELD_OUT:]
-        steps = torch.linspace(200, 900, len(clean)).long()
-        return float(self.loss(self.average, clean, clean, ids, steps, torch.randn(clean.shape, generator=g)).mean())
+        part = slice(len(self.latents) - HELD_OUT, None)
+        clean, images, ids = (v.to(self.device) for v in (self.latents.clean[part].float(), self.latents.images[part].float(), self.latents.ids[part]))
+        noise = torch.randn(clean.shape, generator=g).to(self.device)
+        result = {}
+        for level in LEVELS:
+            steps = torch.full((len(clean),), round(level * (TRAIN_STEPS - 1)), device=self.device)
+            estimate = self.estimate(self.average, clean, images, ids, steps, noise)[1]
+            result[level] = float((estimate - clean).square().mean() / clean.square().mean())
+        return result
 
     def save(self, path: Path) -> None:
         """Write the whole state atomically."""
@@ -165,61 +171,35 @@ class Trainer:
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint."""
-        state = torch.load(path, weights_only=True)
+        state = torch.load(path, weights_only=True, map_location=self.device)
         self.net.load_state_dict(state["net"])
         self.average.load_state_dict(state["average"])
         for optimizer, saved in zip(self.optimizers, state["optimizers"], strict=True):
+            peaks = [group["peak"] for group in optimizer.param_groups]
             optimizer.load_state_dict(saved)
-        self.generator.set_state(state["generator"])
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["peak"] = peak
+        self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds = state["step"], state["seconds"]
 
 
-def train(trainer: Trainer, out: Path, *, checkpoint_seconds: float = 120.0) -> None:
-    """Run to the end, with checkpoints and a log (step, seconds, loss since the last line, validation loss)."""
+def train(trainer: Trainer, out: Path, *, checkpoint_seconds: float = 120.0, report: Callable[[Trainer, float], None] = lambda trainer, loss: None) -> None:
+    """Run to the end, with checkpoints and a log (step, seconds, loss since the last line, validation at each level)."""
     log, losses, last = out / "log.csv", [], time.monotonic()
     if not log.exists():
-        log.write_text("step,seconds,loss,validation\n")
+        log.write_text("step,seconds,loss," + ",".join(f"unexplained_{level:g}" for level in LEVELS) + "\n")
     while trainer.done() < 1:
         losses.append(trainer.advance())
         if not math.isfinite(losses[-1]):
             raise RuntimeError(f"training diverged at step {trainer.step}")
         if trainer.step % 50 == 0:
-            check = f"{trainer.validate():.4f}" if trainer.step % 200 == 0 else ""
+            loss = sum(losses) / len(losses)
+            check = trainer.validate().values() if trainer.step % 250 == 0 else [math.nan] * len(LEVELS)
             with open(log, "a") as file:
-                file.write(f"{trainer.step},{trainer.seconds:.0f},{sum(losses) / len(losses):.4f},{check}\n")
+                file.write(f"{trainer.step},{trainer.seconds:.0f},{loss:.4f}," + ",".join("" if math.isnan(v) else f"{v:.4f}" for v in check) + "\n")
+            report(trainer, loss)
             losses = []
         if time.monotonic() - last > checkpoint_seconds:
             trainer.save(out / "checkpoint.pt")
             last = time.monotonic()
     trainer.save(out / "checkpoint.pt")
-
-
-def main() -> None:
-    """The command."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for data, checkpoint, log and weights")
-    parser.add_argument("--minutes", type=float, default=60.0, help="training time [min]")
-    parser.add_argument("--steps", type=int, default=0, help="number of steps instead of --minutes")
-    parser.add_argument("--chunks", type=int, default=24, help="size of the data set in files of 800 clips")
-    parser.add_argument("--matrix-rate", type=float, default=TrainConfig.matrix_rate, help="learning rate of Muon, 0 = AdamW only")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--resume", action="store_true", help="continue from DIR/checkpoint.pt")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    os.makedirs(options.out, exist_ok=True)
-    model = ModelConfig()
-    codec = data.prepare(options.out / "data", options.chunks, model.channels)
-    latents, ids, _ = data.load_chunks(options.out / "data")
-    config = TrainConfig(chunks=options.chunks, minutes=options.minutes, steps=options.steps, seed=options.seed, matrix_rate=options.matrix_rate)
-    trainer = Trainer(model, config, latents, ids)
-    if options.resume and (options.out / "checkpoint.pt").exists():
-        trainer.load(options.out / "checkpoint.pt")
-    train(trainer, options.out)
-    from .prior import export
-
-    export(trainer, codec, options.out)
-
-
-if __name__ == "__main__":
-    main()
