@@ -9,6 +9,8 @@ import numpy as np
 PERIODS = (0.3, 3.2)
 """Periods that are searched. [s]"""
 
+_DOWN = 0.2
+
 PAIRS = {"fore": ("left_fore", "right_fore"), "hind": ("left_hind", "right_hind"), "left": ("left_hind", "left_fore")}
 """Pairs of legs whose phase lags are reported: the lead of the second over the first."""
 
@@ -39,13 +41,15 @@ def leg_angles(hips: np.ndarray, soles: list[np.ndarray], ahead: np.ndarray) -> 
         ahead: Horizontal unit vectors. [(F, 3)]
 
     Returns:
-        [rad, (F, L)]
+        [rad, between -1.38 and 1.38, (F, L)]
     """
     angles = []
     for leg, foot in enumerate(soles):
         reach = foot.mean(1) - hips[:, leg]
-        angles.append(np.arctan2((reach * ahead).sum(1), -reach[:, 1]))
-    return np.unwrap(np.stack(angles, 1), axis=0) if angles else np.zeros((len(hips), 0))
+        # a foot folded up beside its hip must not send the angle round: at least this share of the reach counts as down
+        down = np.maximum(-reach[:, 1], _DOWN * np.linalg.norm(reach, axis=1))
+        angles.append(np.arctan2((reach * ahead).sum(1), np.maximum(down, 1e-9)))
+    return np.stack(angles, 1) if angles else np.zeros((len(hips), 0))
 
 
 def fit_cycle(swing: np.ndarray, fps: float) -> Cycle:

@@ -106,8 +106,8 @@ def treadmill_speed(trajectory: Trajectory) -> float:
 def stances(trajectory: Trajectory) -> Stances:
     """When each foot bears the body: it is low, and it does not swing forward relative to its hip.
 
-    Low means within `TOLERANCE`, or a quarter of the foot's own range, of the ground, or of the foot's own lowest point
-    where the foot hovers. The signals are interpolated by cubic splines, so that events fall between frames.
+    Low means within `TOLERANCE`, or a tenth of the foot's own range, of the ground, or of the level where the foot
+    mostly is while it does not swing. The signals are interpolated by cubic splines, so that events fall between frames.
     """
     height, fps = trajectory.height, trajectory.fps
     if trajectory.frame_count < 4 or not trajectory.soles:
@@ -116,10 +116,11 @@ def stances(trajectory: Trajectory) -> Stances:
     times, low = _resampled(sole_heights(trajectory.soles) / height, fps, 0)
     along = [((foot.mean(1) - hip) * trajectory.ahead).sum(1) for foot, hip in zip(trajectory.soles, trajectory.hips.swapaxes(0, 1), strict=True)]
     forward = _resampled(np.stack(along, 1) / height, fps, 1)[1]
-    floor = np.clip(low.min(0), 0, None)
-    near = low < floor + np.maximum(TOLERANCE, 0.25 * (low.max(0) - floor))
-    creep = np.maximum(_CREEP, 0.2 * np.abs(forward).mean(0))
-    return Stances(times, _without_brief(near & (floor < _HOVER) & (forward < creep), times[1] - times[0]))
+    back = forward < np.maximum(_CREEP, 0.2 * np.abs(forward).mean(0))
+    # where a foot that does not swing mostly is: one that dips when it pushes off would set its lowest point
+    floor = np.array([max(np.quantile(foot[on], 0.3), 0.0) if on.any() else 0.0 for foot, on in zip(low.T, back.T, strict=True)])
+    near = low < floor + np.maximum(TOLERANCE, 0.1 * (low.max(0) - floor))
+    return Stances(times, _without_brief(near & (floor < _HOVER) & back, times[1] - times[0]))
 
 
 def _resampled(values: np.ndarray, fps: float, derivative: int) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,8 @@ from schemas.errors import InputError
 from schemas.motion import Motion
 from stages.distill import gaits
 from stages.distill.priors.embedded.bodies import random_body
-from stages.evaluate.gait import analyse, phases_right, summary
+from stages.evaluate.gait import analyse, off_treadmill, phases_right, summary
+from stages.evaluate.label import LABELS
 
 
 def motion_of(rig, clip, **changes):
@@ -29,6 +30,50 @@ def test_names_the_gait(kind, gait):
         assert figures["gait"] == gait, (seed, summary(figures))
         assert phases_right(figures, gait), (seed, figures["phases"])
         json.dumps(figures)
+
+
+EXPECTED = {
+    "pacing": "pacing", "cantering": "cantering", "galloping": "galloping", "hopping": "hopping", "turning left": "walking", "turning right": "walking",
+    "sneaking": "walking", "marching": "walking", "eating": "standing", "punching": "standing", "waving": "standing",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["quadruped", "bird", "dinosaur", "biped"])
+@pytest.mark.parametrize("motion", EXPECTED)
+def test_labels_the_other_motions(kind, motion):
+    for seed in (3, 4, 5):
+        rig = random_body(seed, kind).rig
+        if motion not in gaits.motions_of(rig):
+            continue
+        figures = analyse(rig, motion_of(rig, gaits.sample(rig, motion, rng=np.random.default_rng(seed))))
+        assert figures["label"] == EXPECTED[motion], (seed, summary(figures))
+        assert figures["confidence"] > 0.5
+        assert figures["gait"] == LABELS[figures["label"]]
+        assert phases_right(figures, figures["label"])
+
+
+def test_duty_factor_and_frequency_are_those_of_the_generator():
+    for gait in ("walking", "running", "galloping"):
+        rig = random_body(7, "quadruped").rig
+        clip = gaits.sample(rig, gait, rng=np.random.default_rng(7))
+        figures = analyse(rig, motion_of(rig, clip))
+        planned = np.mean(clip.info["duty"])
+        assert planned - 0.03 < figures["duty"] < planned + 0.13  # at 16 frames a second a short contact looks longer
+        assert figures["frequency"] == pytest.approx(16 / clip.info["period"], rel=0.05)
+
+
+def test_off_the_treadmill():
+    rig = random_body(11, "quadruped").rig
+    clip = gaits.sample(rig, "walking", rng=np.random.default_rng(1))
+    full = motion_of(rig, clip)
+    assert off_treadmill(rig, full)[1] == 0
+    on_the_spot = motion_of(rig, clip, root_positions=clip.root_positions * (1, 1, 0))
+    motion, speed = off_treadmill(rig, on_the_spot)
+    assert speed == pytest.approx(clip.info["speed"], rel=0.05)
+    assert np.abs((motion.root_positions - on_the_spot.root_positions)[-1] - (0, 0, speed)).max() < 1e-4  # in one second
+    assert analyse(rig, motion)["slide"] == pytest.approx(analyse(rig, full)["slide"], abs=0.1)
+    standing = gaits.sample(rig, "standing", rng=np.random.default_rng(1))
+    assert off_treadmill(rig, motion_of(rig, standing))[1] == 0
 
 
 def test_planted_feet_do_not_slide_and_a_shift_shows():
