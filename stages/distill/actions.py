@@ -13,6 +13,7 @@ from .gait_body import Body, joints_of
 from .gait_styles import Style
 from .gait_turns import about, forward, frame, lowest, turn_x, turn_y, turn_z, unit
 
+_OPEN, _CLOSE = math.radians(20), math.radians(140)  # how far an elbow opens and closes from rest
 _DOWN, _BACK = np.array([0.0, -1.0, 0.0]), np.array([0.0, 0.0, -1.0])
 
 
@@ -60,18 +61,22 @@ def arms_of(rig: Rig) -> list[Arm]:
     return result
 
 
-def place_arm(arm: Arm, upper: np.ndarray, fore: np.ndarray, hinge: np.ndarray, local: np.ndarray) -> None:
-    """Point an arm's bones.
+def place_arm(arm: Arm, upper: np.ndarray, hinge: np.ndarray, flex: np.ndarray, local: np.ndarray) -> None:
+    """Point an arm's bones; the elbow bends no further than elbows do.
 
     Parameters:
-        upper, fore: Directions in the frame of what the arm hangs from. [(F, 3)]
-        hinge: The elbow's axis: fore is upper turned about it backward. [(F, 3)]
+        upper: Direction of the upper arm in the frame of what the arm hangs from. [(F, 3)]
+        hinge: The elbow's axis: the forearm is the upper arm turned about it backward. [(F, 3)]
+        flex: Bend of the elbow, 0 = straight. [rad, (F,)]
         local: Written in place. [(F, J, 3, 3)]
     """
     turn = frame(upper, hinge) @ frame(arm.along[0], arm.hinge).T
     local[:, arm.upper] = turn
     if arm.lower is not None:
-        local[:, arm.lower] = turn.transpose(0, 2, 1) @ frame(fore, hinge) @ frame(arm.along[1], arm.hinge).T
+        rest = math.acos(float(np.clip(arm.along[0] @ arm.along[1], -1, 1)))
+        flex = np.clip(flex, max(rest - _OPEN, 0.02), rest + _CLOSE)
+        hinge = unit(hinge - (hinge * upper).sum(-1, keepdims=True) * upper)
+        local[:, arm.lower] = turn.transpose(0, 2, 1) @ frame(about(hinge, -flex, upper), hinge) @ frame(arm.along[1], arm.hinge).T
 
 
 def reach(arm: Arm, toward: np.ndarray, elbow: np.ndarray, flex: np.ndarray, local: np.ndarray) -> None:
@@ -87,7 +92,7 @@ def reach(arm: Arm, toward: np.ndarray, elbow: np.ndarray, flex: np.ndarray, loc
     hinge = unit(np.cross(toward, elbow))
     a, b, _ = arm.lengths
     inner = np.arctan2(b * np.sin(flex), a + b * np.cos(flex))
-    place_arm(arm, about(hinge, inner, toward), about(hinge, inner - flex, toward), hinge, local)
+    place_arm(arm, about(hinge, inner, toward), hinge, flex, local)
 
 
 def hang(arm: Arm, local: np.ndarray, flex: float = 0.25) -> None:
@@ -144,7 +149,8 @@ def wave(rig: Rig, style: Style, cycle: np.ndarray, local: np.ndarray) -> None:
         upper = np.tile(unit(np.array([-0.8, 0.3, 0.5])), (len(cycle), 1))
         # the forearm swings in a plane halfway between the side and the front, to be seen from both
         fore = np.stack([-0.66 * np.sin(swing), np.cos(swing), 0.75 * np.sin(swing)], -1)
-        place_arm(arm, upper, unit(fore), unit(np.cross(fore, upper)), local)
+        fore = unit(fore)
+        place_arm(arm, upper, unit(np.cross(fore, upper)), np.arccos(np.clip((fore * upper).sum(1), -1, 1)), local)
 
 
 def eat(rig: Rig, style: Style, cycle: np.ndarray, root: Body, local: np.ndarray, legs: float, corners: np.ndarray) -> None:
@@ -154,7 +160,8 @@ def eat(rig: Rig, style: Style, cycle: np.ndarray, root: Body, local: np.ndarray
         legs: Height of the shoulders above the ground. [m]
         corners: Of the bones' cuboids, relative to their joint. [m, (J, 8, 3)]
     """
-    down = 1 - style.nod * (0.5 - 0.5 * np.cos(2 * np.pi * cycle))
+    # stays longer near the ground than above it
+    down = 1 - style.nod * (0.5 - 0.5 * np.cos(2 * np.pi * cycle)) ** 1.6
     arms = arms_of(rig)
     upright = _upright(rig)
     if upright and arms:

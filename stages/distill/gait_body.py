@@ -12,7 +12,17 @@ from schemas.rig import Rig
 from .gait_styles import IN_PLACE, Style, steps, suspension
 from .gait_turns import turn_x, turn_y, turn_z
 
-_TAIL_SWING = {"walking": 0.25, "running": 0.1, "jumping": 0.05, "standing": 0.3, "galloping": 0.05, "cantering": 0.06, "hopping": 0.05, "sneaking": 0.15}
+_TAIL_SWING = {
+    "walking": 0.25,
+    "running": 0.1,
+    "jumping": 0.05,
+    "standing": 0.3,
+    "galloping": 0.05,
+    "cantering": 0.06,
+    "hopping": 0.05,
+    "sneaking": 0.15,
+    "dancing": 0.6,
+}
 _STEADY = 0.6  # share of the trunk's rocking that the neck takes back
 _PEAK = {"cantering": -0.12, "galloping": -0.08}  # phase at which the nose is highest: the first hind foot takes the weight
 
@@ -69,7 +79,8 @@ def body(motion: str, style: Style, cycle: np.ndarray, height: float, biped: boo
         air = 1 - style.duty if biped else 1 - 2 * style.duty + 0.05
         flight = np.mod(cycle - style.duty, 1.0) / max(air, 0.2)
         result.rise = style.rise * height * np.where(flight < 1, np.sin(np.pi * np.clip(flight, 0, 1)), 0)
-        result.pitch = result.pitch - style.pitch * np.sin(2 * np.pi * (cycle - style.duty + 0.15))
+        # the nose goes further up than down, where the fore legs have to fold
+        result.pitch = result.pitch - style.pitch * (0.2 + 0.75 * np.sin(2 * np.pi * (cycle - style.duty + 0.25)))
     elif motion in ("running", "pacing"):
         result.rise = style.rise * height * 0.5 * (1 - np.cos(2 * np.pi * often * (cycle - 0.5 * style.duty)))
     elif motion in _PEAK:
@@ -117,7 +128,7 @@ def _spine_pitch(motion: str, style: Style, cycle: np.ndarray) -> np.ndarray:
     if motion in _PEAK:
         start, length = suspension(motion, style.duty)
         return style.flex * np.cos(2 * np.pi * (cycle - start - 0.5 * length))
-    return -0.6 * style.pitch * np.sin(2 * np.pi * (cycle - style.duty + 0.15))
+    return -0.6 * style.pitch * np.sin(2 * np.pi * (cycle - style.duty + 0.25))
 
 
 def _neck(rig: Rig, motion: str, style: Style, wave: np.ndarray, root: Body, spine: np.ndarray, local: np.ndarray) -> None:

@@ -16,6 +16,8 @@ from .gait_styles import IN_PLACE, Style, offset
 from .gait_turns import turn_x, turn_y, turn_z
 
 _SHARPEST = math.radians(38)  # angle of a knee folded as far as it goes, between thigh and shank
+_FOLDED = (0.6, 0.75)  # of a leg's full length and of that at rest, the smaller from hip to ankle: feet come no nearer
+_CLEAR = 0.14  # of the hip height: feet lifted less than that are left alone
 _STRETCH = 0.985  # of a leg's full length that a standing leg may take
 
 
@@ -51,6 +53,16 @@ class Leg:
         """Thigh and shank in the sagittal plane. [m]"""
         a, b = np.linalg.norm(np.diff(self.points, axis=0), axis=1)
         return float(a), max(float(b), 1e-9)
+
+    @property
+    def folded(self) -> float:
+        """Least distance from hip to ankle. [m]"""
+        return min(_FOLDED[0] * sum(self.lengths), _FOLDED[1] * self.reach)
+
+    @property
+    def reach(self) -> float:
+        """From hip to ankle at rest. [m]"""
+        return float(np.linalg.norm(self.points[2] - self.points[0]))
 
     @property
     def stand(self) -> np.ndarray:
@@ -160,6 +172,7 @@ def track(leg: Leg, motion: str, style: Style, cycle: np.ndarray, stride: float,
     # goes on backward at first and comes back before it lands: speeds at both ends as on the ground
     forward = forward - style.follow * (1 - duty) / duty * (2 * swing**3 - 3 * swing**2 + swing)
     ahead = stride * np.where(down, 0.5 - stance, forward)
+    ahead = ahead + style.knee * leg.height * np.where(down, 0, np.sin(np.pi * swing) ** 2)
     up = np.where(down, 0, lift * np.sin(np.pi * swing) + rise)
     off = 0.6 * style.roll
     roll = np.where(down, off * np.clip((stance - 0.6) / 0.4, 0, 1) ** 2, off * (1 - swing) ** 2 + 1.5 * style.roll * np.sin(np.pi * swing) * (1 - swing))
@@ -206,6 +219,19 @@ def overstretch(leg: Leg, target: Goal, hip: np.ndarray, down: np.ndarray) -> fl
     reach = _STRETCH * sum(leg.lengths)
     free = np.sqrt(np.maximum(reach**2 - gap[:, 2] ** 2 - gap[:, 0] ** 2 + across**2, 0.25 * reach**2))
     return float(np.max(np.where(down, gap[:, 1] - free, -np.inf), initial=-np.inf))
+
+
+def unfold(leg: Leg, target: Goal, hip: np.ndarray, up: np.ndarray) -> None:
+    """Lowers a lifted foot that comes too near to its hip, but keeps it clear of the ground.
+
+    Parameters:
+        hip: [m, (F, 3)]
+        up: How high the foot is lifted. [m, (F,)]
+    """
+    gap = hip - target.ankle
+    level = (gap[:, [0, 2]] ** 2).sum(1) - (leg.across[0] - leg.across[1]) ** 2
+    least = np.sqrt(np.maximum(leg.folded**2 - level, 0))
+    target.ankle[:, 1] -= np.clip(least - gap[:, 1], 0, 0.7 * np.maximum(up - _CLEAR * leg.height, 0))
 
 
 def bend(leg: Leg, target: Goal, hip: np.ndarray, parent: np.ndarray, local: np.ndarray) -> None:

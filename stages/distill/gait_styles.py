@@ -58,6 +58,7 @@ class Style:
         swing: Angle of a leg ahead of and behind the vertical, which makes the stride on the ground.
         duty: Share of the cycle that a foot is on the ground.
         lift: Height of the foot in mid-swing.
+        knee: How far the foot is ahead of its way in mid-swing, which brings the knee up.
         roll: Turn of the foot about the toe when it leaves the ground.
         follow: How far the foot goes on in the direction it had when it left the ground (0: it stops at once, 1: smoothly).
         bob, rise, dip: Vertical: once or twice a cycle, in flight, and in the stance between flights.
@@ -76,6 +77,7 @@ class Style:
     swing: float = 0.0
     duty: float = 0.6
     lift: float = 0.0
+    knee: float = 0.0
     roll: float = 0.0
     follow: float = 0.0
     bob: float = 0.0
@@ -110,7 +112,7 @@ _WALK: dict[str, Range] = {
 RANGES: dict[str, dict[str, Range]] = {
     "walking": _WALK,
     "running": {
-        "period": (10.5, 11.5), "swing": (0.545, 0.635), "duty": (0.415, 0.445), "lift": (0.265, 0.315), "roll": (0.57, 0.73), "bob": (0.03, 0.04),
+        "period": (10.5, 11.5), "swing": (0.465, 0.525), "duty": (0.385, 0.41), "lift": (0.265, 0.315), "roll": (0.57, 0.73), "bob": (0.03, 0.04),
         "rise": (0.027, 0.043), "lean": (0.075, 0.125), "sway": (0.027, 0.043), "nod": (0.055, 0.085), "tail_up": (0.25, 0.35), "arm": (0.67, 0.83),
         "elbow": (1.0, 1.2),
     },
@@ -124,7 +126,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "rise": (0.02, 0.03), "tilt": (0.05, 0.075), "sway": (0.01, 0.02), "nod": (0.03, 0.05), "tail_up": (0.15, 0.25),
     },
     "cantering": {
-        "period": (9, 10), "swing": (0.4, 0.45), "duty": (0.31, 0.34), "lift": (0.25, 0.31), "roll": (0.6, 0.8), "follow": 0.5, "bob": (0.04, 0.055),
+        "period": (9, 10), "swing": (0.4, 0.45), "duty": (0.31, 0.34), "lift": (0.2, 0.25), "roll": (0.6, 0.8), "follow": 0.5, "bob": (0.04, 0.055),
         "pitch": (0.09, 0.13), "flex": (0.1, 0.14), "neck": (0.02, 0.06), "nod": (0.04, 0.06), "tail_up": (0.25, 0.35),
     },
     "galloping": {
@@ -138,21 +140,21 @@ RANGES: dict[str, dict[str, Range]] = {
     "turning left": _WALK | {"turn": (0.84, 1.08)},
     "turning right": _WALK | {"turn": (-1.08, -0.84)},
     "sneaking": {
-        "period": (22, 25), "swing": (0.28, 0.33), "duty": (0.68, 0.73), "lift": (0.09, 0.12), "roll": (0.2, 0.3), "follow": 0.3, "bob": 0.006,
+        "period": (22, 25), "swing": (0.28, 0.33), "duty": (0.68, 0.73), "lift": (0.11, 0.14), "roll": (0.2, 0.3), "follow": 0.3, "bob": 0.006,
         "crouch": (0.16, 0.21), "lean": (0.3, 0.4), "sway": (0.04, 0.06), "neck": (0.3, 0.42), "nod": (0.02, 0.03), "tail_up": (-0.2, -0.1),
         "arm": (0.12, 0.18), "elbow": (0.9, 1.1),
     },
     "marching": {
-        "period": (15.5, 17), "swing": (0.3, 0.35), "duty": (0.56, 0.59), "lift": (0.34, 0.4), "roll": (0.12, 0.2), "bob": 0.014, "sway": (0.02, 0.03),
-        "nod": (0.03, 0.05), "tail_up": (0.1, 0.2), "arm": (0.6, 0.75), "elbow": (0.15, 0.25),
+        "period": (15.5, 17), "swing": (0.3, 0.35), "duty": (0.56, 0.59), "lift": (0.38, 0.43), "knee": (0.16, 0.2), "roll": (0.12, 0.2), "bob": 0.014,
+        "sway": (0.02, 0.03), "nod": (0.03, 0.05), "tail_up": (0.1, 0.2), "arm": (0.6, 0.75), "elbow": (0.15, 0.25),
     },
-    "eating": {"period": (15, 18), "nod": (0.2, 0.3), "sway": (0.01, 0.02), "tail_up": (0.0, 0.1)},
+    "eating": {"period": (15, 18), "nod": (0.16, 0.24), "sway": (0.01, 0.02), "tail_up": (0.0, 0.1)},
     "dancing": {
         "period": (15, 17), "crouch": (0.05, 0.065), "dip": (0.06, 0.08), "hips": (0.06, 0.08), "tilt": (0.07, 0.1), "twist": (0.16, 0.24), "heel": (0.5, 0.7),
-        "nod": (0.05, 0.08), "tail_up": (0.1, 0.2),
+        "nod": (0.1, 0.14), "tail_up": (0.1, 0.2),
     },
     "punching": {"period": (14, 16), "crouch": (0.05, 0.07), "twist": (0.32, 0.42), "step": (0.12, 0.16), "nod": 0.02},
-    "waving": {"period": (7.5, 8.5), "bob": (0.004, 0.006), "hips": (0.01, 0.015), "wave": (0.42, 0.55), "nod": 0.02},
+    "waving": {"period": (7.5, 8.5), "bob": (0.004, 0.006), "hips": (0.01, 0.015), "wave": (0.52, 0.64), "nod": 0.02},
 }  # fmt: skip
 """Where the free parameters of a motion are drawn from, in this order; a number is not drawn."""
 

@@ -20,7 +20,7 @@ from stages.body import quaternion
 from stages.body.kinematics import Skeleton, joint_angles
 
 from . import actions, gait_body, gait_styles
-from .gait_legs import Course, Goal, Leg, Track, bend, goal, legs_of, overstretch, track
+from .gait_legs import Course, Goal, Leg, Track, bend, goal, legs_of, overstretch, track, unfold
 from .gait_styles import MOTIONS, OFFSETS, Style
 from .gait_turns import forward, lowest, turn_x, turn_y
 
@@ -32,6 +32,7 @@ GAITS = gait_styles.CORE
 _GRAVITY = 9.81  # m/s^2
 _SINK, _SINK_MOST = 0.22, 0.3  # of the hip height: a body that had to sink further to reach the ground takes shorter strides
 _GRID = 48  # times in a cycle at which that is measured
+_TURN_LEAST, _TURN_MOST = 0.72, 0.55  # rad/s; and of the speed over half the length between the feet
 _SHORTER = (1.0, 0.85, 0.7, 0.55)
 
 
@@ -128,7 +129,7 @@ class _Builder:
     """Builds one clip: trunk first, then the legs under it."""
 
     def __init__(self, rig: Rig, legs: list[Leg], motion: str, style: Style, phase: float, frames: int, fps: float, biped: bool) -> None:
-        self.rig, self.legs, self.motion, self.style, self.frames, self.biped = rig, legs, motion, style, frames, biped
+        self.rig, self.legs, self.motion, self.frames, self.biped = rig, legs, motion, frames, biped
         self.seconds = np.arange(frames) / fps
         self.cycle = phase + self.seconds * 16.0 / style.period
         self.phase = phase
@@ -136,6 +137,18 @@ class _Builder:
         self.ground = min(float(leg.contact[0]) for leg in legs)
         self.skeleton = Skeleton.from_rig(rig, dtype=torch.float64)
         self.corners = self.skeleton.corners.numpy() - rig.positions.astype(float)[:, None]
+
+        self.style = self._possible(style)
+
+    def _possible(self, style: Style) -> Style:
+        """Crouches no lower than the legs fold, turns no tighter than the feet can reach sideways."""
+        low = (style.crouch + style.dip) * self.height
+        room = max(min(leg.reach - leg.folded - 0.3 * self._lift(style, leg) for leg in self.legs), 0.0)
+        share = min(1.0, room / low) if low > 0 else 1.0
+        stands = np.array([leg.stand[1] for leg in self.legs])
+        half, pace = 0.5 * float(np.ptp(stands)), gait_styles.heights_per_second(self.motion) * self.height
+        turn = min(abs(style.turn), max(_TURN_LEAST, _TURN_MOST * pace / half)) if half > 0 else abs(style.turn)
+        return dataclasses.replace(style, crouch=share * style.crouch, dip=share * style.dip, turn=math.copysign(turn, style.turn) if turn else 0.0)
 
     def build(self) -> GaitClip:
         style, drop = self._stride()
@@ -232,8 +245,10 @@ class _Builder:
         """Bends the legs; feet that would be in the ground are raised."""
         for again in range(3):
             turns, joints = forward(self.rig, plan.turn, plan.position, plan.local)
-            for leg, target in zip(self.legs, plan.goals, strict=True):
+            for leg, target, path in zip(self.legs, plan.goals, plan.tracks, strict=True):
                 upper = leg.joints[0]
+                if not again:
+                    unfold(leg, target, joints[:, upper], path.up)
                 bend(leg, target, joints[:, upper], turns[:, self.rig.parents[upper]], plan.local)
             if again == 2:
                 break
