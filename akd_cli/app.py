@@ -11,10 +11,10 @@ import typer
 
 from schemas.errors import AkdError
 
-from . import asset, distill, doctor, evaluate, inspect, render, rig, skin, splat, status, track
+from . import asset, distill, doctor, evaluate, inspect, prior, render, rig, skin, splat, status, track
 from .flags import command
 
-STEPS, LOOK = "Stages, in order", "Look and check"
+STEPS, LOOK, LEARN = "Stages, in order", "Look and check", "Video models"
 COMMANDS = (
     (asset, STEPS),
     (rig, STEPS),
@@ -28,6 +28,8 @@ COMMANDS = (
     (status, LOOK),
     (doctor, LOOK),
 )
+GROUPS = ((prior, LEARN),)
+"""Modules whose `COMMANDS` hang under one name; their `EXAMPLES` are by command."""
 
 app = typer.Typer(
     name="akd",
@@ -39,10 +41,20 @@ app = typer.Typer(
     epilog="Start with: akd distill --prompt 'a tiger walking', then akd track and akd render.",
     help="Animate a static 3D asset from a sentence: skeleton, skin, Gaussians, motion, physics, video.",
 )
+
+
+def _epilog(examples: Sequence[str]) -> str:
+    return "**Examples**\n\n" + "\n\n".join(f"`{example}`" for example in examples)
+
+
 for _module, _panel in COMMANDS:
     _name = _module.__name__.rsplit(".", 1)[1]
-    _examples = "\n\n".join(f"`{example}`" for example in _module.EXAMPLES)
-    app.command(_name, epilog=f"**Examples**\n\n{_examples}", rich_help_panel=_panel)(command(getattr(_module, _name)))
+    app.command(_name, epilog=_epilog(_module.EXAMPLES), rich_help_panel=_panel)(command(getattr(_module, _name)))
+for _module, _panel in GROUPS:
+    _group = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", epilog=_epilog([_e for _few in _module.EXAMPLES.values() for _e in _few]))
+    for _function in _module.COMMANDS:
+        _group.command(_function.__name__, epilog=_epilog(_module.EXAMPLES[_function.__name__]))(command(_function))
+    app.add_typer(_group, name=_module.__name__.rsplit(".", 1)[1], help=_module.HELP, rich_help_panel=_panel)
 
 
 @app.callback(invoke_without_command=True)

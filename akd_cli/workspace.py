@@ -89,39 +89,48 @@ class Workspace:
         else:
             os.utime(self.root / NOTES)
 
-    @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the workspace for writing; the system frees it when the process ends, however it ends.
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Hold the workspace for writing, see `locked`."""
+        return locked(self.root, "a workspace", "--workspace")
 
-        Raises:
-            InputError: Another process is writing here.
-        """
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str, flag: str) -> Iterator[None]:
+    """Hold a folder for writing; the system frees it when the process ends, however it ends.
+
+    Parameters:
+        what: What it is used as, such as "a workspace".
+        flag: The flag that chooses another folder.
+
+    Raises:
+        InputError: Another process is writing here.
+    """
+    try:
+        import fcntl
+    except ImportError:  # a system without file locks: go on without
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(folder / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be used as {what} ({error.strerror});", f"choose another folder with {flag}.") from error
+    with file:
         try:
-            import fcntl
-        except ImportError:  # a system without file locks: go on without
-            yield
-            return
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            file = open(self.root / ".lock", "a+", encoding="utf-8")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise InputError(f"{self.root}: cannot be used as a workspace ({error.strerror});", "choose another folder with --workspace.") from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                owner = file.read(32).strip() or "unknown"
-                raise InputError(
-                    f"{self.root}: another akd is writing here (process {owner});", "wait for it or stop it, or choose another folder with --workspace."
-                ) from None
-            except OSError:  # a file system without locks
-                pass
-            else:
-                file.truncate(0)
-                file.write(str(os.getpid()))
-                file.flush()
-            yield
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            owner = file.read(32).strip() or "unknown"
+            raise InputError(
+                f"{folder}: another akd is writing here (process {owner});", f"wait for it or stop it, or choose another folder with {flag}."
+            ) from None
+        except OSError:  # a file system without locks
+            pass
+        else:
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+        yield
 
 
 def resolve(workspace: str | None, source: str | None = None, prompt: str = "", *, write: bool = False) -> tuple[Workspace, str | None]:

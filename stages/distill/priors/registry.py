@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from schemas.errors import InputError, MissingError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .base import VideoPrior
 
 BUILTIN = ("embedded", "ideal")
+_EMBEDDED = Path(__file__).parent / "embedded" / "weights"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +59,7 @@ class PriorStatus:
 
 
 def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat: Splat | None = None) -> VideoPrior:
-    """Load a prior by name or from a folder in diffusers format. Never downloads.
+    """Load a prior by name, from a folder that `akd prior train` wrote, or from one in diffusers format. Never downloads.
 
     Parameters:
         rig, splat: The asset; only "ideal" needs them.
@@ -65,10 +67,11 @@ def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat:
     Raises:
         InputError: Unknown name. MissingError: The model is not on this machine; says how to get it.
     """
-    if name == "embedded":
+    own = own_folder(name)
+    if own is not None:
         from .embedded.prior import EmbeddedPrior
 
-        return EmbeddedPrior(device=device)
+        return EmbeddedPrior(device=device, folder=own)
     if name == "ideal":
         from .ideal import IdealPrior
 
@@ -81,6 +84,23 @@ def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat:
     return CogVideoX(folder, name=name if name in MODELS else "", device=device)
 
 
+def own_folder(name: str) -> Path | None:
+    """Folder of weights of the built-in model: its own for "embedded", a trained one for a path; None for another model."""
+    if name == "embedded":
+        return _EMBEDDED
+    folder = Path(name).expanduser()
+    return folder if _card(folder).get("name") == "embedded" else None
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """The card of a folder of weights, empty where there is none; whether it fits them shows when they are loaded."""
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}
+
+
 def find_model(name: str) -> Path:
     """Folder of a model: a path given by the user, else the newest snapshot in the Hugging Face cache.
 
@@ -91,6 +111,8 @@ def find_model(name: str) -> Path:
         folder = Path(name).expanduser()
         if not folder.is_dir():
             raise InputError(f"--prior {name}: neither a folder nor one of {', '.join((*BUILTIN, *MODELS))}.")
+        if _card(folder / "weights").get("name") == "embedded":
+            raise InputError(f"--prior {name}: is the folder of a training run;", f"its weights are in {folder / 'weights'}.")
         if not (folder / "model_index.json").is_file():
             raise InputError(f"--prior {name}: the folder has no model_index.json;", "give a model saved in diffusers format.")
         return folder
@@ -104,13 +126,17 @@ def check_request(name: str, prompt: str) -> None:
     """Refuse what `load_prior` and its text would refuse, before anything is computed; reads no weights.
 
     Raises:
-        InputError: No such prior, or the built-in one does not know a word of the prompt.
+        InputError: No such prior, or the built-in one does not know a word of the prompt or never saw its motion.
         MissingError: The model is not downloaded.
     """
-    if name == "embedded":
+    own = own_folder(name)
+    if own is not None:
         from .embedded import text
 
-        text.tokens(prompt)
+        motion = text.TOKENS[text.tokens(prompt)[1]]
+        known = _card(own).get("motions")
+        if known and motion not in known:
+            raise InputError(f"prompt '{prompt}': this prior was not trained on {motion};", f"it knows {', '.join(known)}.")
     elif name == "ideal":
         from ..start import VERBS, gait_in
 
@@ -131,10 +157,9 @@ def prior_status() -> list[PriorStatus]:
 
 
 def _embedded_status() -> PriorStatus:
-    folder = Path(__file__).parent / "embedded"
-    weights = sorted(folder.glob("*.safetensors"))
-    if not weights:
-        return PriorStatus("embedded", False, "its weights are not in this installation: train them with python -m stages.distill.priors.embedded.train")
+    weights = sorted(_EMBEDDED.rglob("*.safetensors"))
+    if not weights or not _card(_EMBEDDED):
+        return PriorStatus("embedded", False, "its weights are not in this installation: train them with akd prior train --out DIR, then --prior DIR/weights")
     return PriorStatus("embedded", True, f"built in, {sum(w.stat().st_size for w in weights) / 1e6:.0f} MB, runs on a CPU")
 
 
