@@ -47,6 +47,13 @@ def lift(soles: list[np.ndarray], height: float) -> float:
     return float((heights - heights.min(0)).min(1).max() / height)
 
 
+def pair_lift(soles: list[np.ndarray], names: list[str], height: float) -> float:
+    """The `lift` of the two feet of a pair, in the pair where it is least; of all feet where no legs are paired. [hip heights, >= 0]"""
+    right = {name.replace("right_", "left_"): foot for name, foot in zip(names, soles, strict=True) if name.startswith("right_")}
+    pairs = [[foot, right[name]] for name, foot in zip(names, soles, strict=True) if name in right]
+    return min((lift(pair, height) for pair in pairs), default=lift(soles, height))
+
+
 def on_ground(soles: list[np.ndarray], height: float, tolerance: float = TOLERANCE) -> np.ndarray:
     """Whether each foot is within `tolerance` hip heights of the ground y = 0, or below it. [bool, (F, L)]"""
     return sole_heights(soles) < tolerance * height

@@ -80,7 +80,8 @@ def _stride(path: Trajectory) -> dict[str, Any]:
     spread = np.ptp(swing, axis=0)
     found = feet.stances(path)
     duty = feet.duty_factors(found, cycle.period)
-    label = label_of(path.names, float(spread.mean()) if cycle.period else 0.0, cycle, duty, feet.lift(path.soles, path.height))
+    lifts = feet.lift(path.soles, path.height), feet.pair_lift(path.soles, path.names, path.height)
+    label = label_of(path.names, float(spread.mean()) if cycle.period else 0.0, cycle, duty, *lifts)
     legs = {
         name: {"swing": float(cycle.swing[k]), "range": float(spread[k]), "phase": float(cycle.lead[k]), "duty": float(duty[k])}
         for k, name in enumerate(path.names)

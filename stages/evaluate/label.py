@@ -103,7 +103,7 @@ def patterns(gait: str) -> Iterator[tuple[float, float, float, float]]:
             yield 0.0, 0.0, between, between
 
 
-def label_of(names: list[str], spread: float, cycle: Cycle, duty: np.ndarray, lift: float = 0.0) -> Label:
+def label_of(names: list[str], spread: float, cycle: Cycle, duty: np.ndarray, lift: float = 0.0, pair_lift: float = 0.0) -> Label:
     """Name a motion of a body with legs.
 
     Parameters:
@@ -112,6 +112,9 @@ def label_of(names: list[str], spread: float, cycle: Cycle, duty: np.ndarray, li
         cycle: Its sines.
         duty: Duty factors. [(L,)]
         lift: How high all feet are at once, see `feet.lift`: stiff legs that leave the ground hop. [hip heights]
+        pair_lift: How high both feet of a pair are at once, in the pair that is lifted least. [hip heights]
+
+    Legs that swing together while feet stay down are no jump: that is a body that stands and sways.
     """
     lead = dict(zip(names, cycle.lead, strict=True))
     if all(name in lead for name in _FOUR):
@@ -122,6 +125,11 @@ def label_of(names: list[str], spread: float, cycle: Cycle, duty: np.ndarray, li
     total = sum(likelihoods.values())
     beliefs = {name: (1 - still) * value / total for name, value in likelihoods.items()} | {"standing": still * (1 - aloft)}
     beliefs["hopping"] += still * aloft
+    for gait, high in (("hopping", lift), ("bounding", pair_lift)):
+        grounded = _more(0.5 * HOP_LIFT, high, 0.005) * beliefs.get(gait, 0.0)
+        beliefs["standing"] += grounded
+        if grounded:
+            beliefs[gait] -= grounded
     name = max(beliefs, key=lambda key: beliefs[key])
     belief = beliefs[name]
     if LABELS[name] == "jumping" and cycle.fit < LEAP_FIT:

@@ -77,12 +77,18 @@ class Trial:
 
 
 @functools.cache
-def prior_of(folder: str) -> tuple[Any, Path]:
-    """The prior, and where its files are; `folder` "" is the one that is shipped."""
-    from stages.distill.priors.embedded.prior import MODEL, EmbeddedPrior
+def prior_of(folder: Path) -> Any:
+    """The prior whose files are in a folder; one a process."""
+    from stages.distill.priors.embedded.prior import EmbeddedPrior
 
-    where = Path(folder) if folder else MODEL
-    return EmbeddedPrior(folder=where), where
+    return EmbeddedPrior(folder=folder)
+
+
+def weights_folder(given: str) -> Path:
+    """Where the weights are; "" is the ones that are shipped."""
+    from stages.distill.priors.embedded.prior import MODEL
+
+    return Path(given) if given else MODEL
 
 
 class _Blind:
@@ -163,7 +169,7 @@ def swing(figures: dict[str, Any]) -> float:
     return sum(ranges) / len(ranges) if ranges else 0.0
 
 
-def run_trial(trial: Trial, folder: str = "") -> dict[str, Any]:
+def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
     """Distil one prompt on one body and measure the motion. An error that akd reports is a wrong result."""
     import torch
 
@@ -175,7 +181,7 @@ def run_trial(trial: Trial, folder: str = "") -> dict[str, Any]:
 
     torch.set_num_threads(1)
     rig, splat, noun = subject_of(trial.subject, trial.kind)
-    prior, _ = prior_of(folder)
+    prior = prior_of(folder)
     chosen = _Blind(prior) if trial.suite == "null" else prior
     settings = {"device": "cpu", **json.loads(trial.settings)}
     if trial.suite == "same_speed":
@@ -282,8 +288,11 @@ def totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def weights_digest(folder: Path) -> str:
     """Of the weights' files, to tell trials of different weights apart."""
+    files = sorted(folder.rglob("*.safetensors"))
+    if not files:
+        sys.exit(f"{folder}: holds no weights; train the prior, or name their folder by --weights")
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*.safetensors")):
+    for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -293,7 +302,7 @@ def weights_mb(folder: Path) -> float:
     return round(sum(path.stat().st_size for path in folder.rglob("*.safetensors")) / 1e6, 2)
 
 
-def run_all(trials: list[Trial], folder: str, jobs: int, out: Path | None) -> list[dict[str, Any]]:
+def run_all(trials: list[Trial], folder: Path, jobs: int, out: Path | None) -> list[dict[str, Any]]:
     """Rows of all trials; those that `out` already holds are taken from there, new ones are appended to it."""
     known = read_rows(out)
     if out is not None:
@@ -314,7 +323,7 @@ def run_all(trials: list[Trial], folder: str, jobs: int, out: Path | None) -> li
     return rows
 
 
-def _results(trials: list[Trial], folder: str, jobs: int) -> Iterator[dict[str, Any]]:
+def _results(trials: list[Trial], folder: Path, jobs: int) -> Iterator[dict[str, Any]]:
     if jobs <= 1:
         yield from (run_trial(trial, folder) for trial in trials)
         return
@@ -367,11 +376,11 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main() -> None:
     """The command."""
     options = parse()
-    _, folder = prior_of(options.weights)
+    folder = weights_folder(options.weights)
     trials = list(plan(options, weights_digest(folder)))
     if "validation" in options.suites and not any(trial.suite == "validation" for trial in trials):
         print("no model of the validation suite found: set AKD_TEST_ASSETS to their folder", file=sys.stderr)
-    rows = run_all(trials, options.weights, options.jobs, options.out)
+    rows = run_all(trials, folder, options.jobs, options.out)
     print(json.dumps(totals(rows) | {"weights_mb": weights_mb(folder)}))
 
 

@@ -10,6 +10,8 @@ import torch
 from stages.distill.priors.base import PriorSpec, TextCondition
 from tests.bench import prior as bench
 
+NOWHERE = Path("nowhere")
+
 
 class Blank:
     """Expects what it is given: no gradient, so the start motion stays."""
@@ -40,7 +42,7 @@ class Blank:
 @pytest.fixture
 def blank(monkeypatch):
     prior = Blank()
-    monkeypatch.setattr(bench, "prior_of", lambda folder: (prior, Path(folder)))
+    monkeypatch.setattr(bench, "prior_of", lambda folder: prior)
     prior.prompts = []
     return prior
 
@@ -123,17 +125,17 @@ def test_resumes(monkeypatch, tmp_path):
     monkeypatch.setattr(bench, "run_trial", result)
     trials = list(bench.plan(bench.parse(["--suites", "main", "--bodies", "2", "--seeds", "1"]), "w"))
     out = tmp_path / "deep" / "trials.jsonl"
-    assert len(bench.run_all(trials[:4], "", 1, out)) == 4
+    assert len(bench.run_all(trials[:4], NOWHERE, 1, out)) == 4
     out.write_text(out.read_text() + '{"suite": "main", "subj')  # killed while writing
     ran.clear()
-    assert len(bench.run_all(trials, "", 1, out)) == 6
+    assert len(bench.run_all(trials, NOWHERE, 1, out)) == 6
     assert ran == [trials[2], trials[4], trials[5]]  # the one that failed, and those that were never begun
     ran.clear()
-    bench.run_all(trials, "", 1, out)
+    bench.run_all(trials, NOWHERE, 1, out)
     assert [trial.gait for trial in ran] == ["jumping", "jumping"]
     other = list(bench.plan(bench.parse(["--suites", "main", "--bodies", "2", "--seeds", "1"]), "other weights"))
     ran.clear()
-    bench.run_all(other, "", 1, out)
+    bench.run_all(other, NOWHERE, 1, out)
     assert len(ran) == 6
 
 
@@ -141,7 +143,7 @@ def test_resumes(monkeypatch, tmp_path):
 def test_a_trial(blank, suite):
     settings = json.dumps({"iterations": 2})
     blank.blind = suite == "null"
-    done = bench.run_trial(bench.Trial(suite, "200001", "biped", "walking", 0, None, settings, ""))
+    done = bench.run_trial(bench.Trial(suite, "200001", "biped", "walking", 0, None, settings, ""), NOWHERE)
     assert done["prompt"] == "an animal walking" and done["prompt"] in blank.prompts
     assert "error" not in done and done["seconds"] > 0
     assert done["gait_shown"] == "standing" and not done["right"]  # nothing moved the legs
@@ -155,7 +157,7 @@ def test_a_trial(blank, suite):
 
 
 def test_a_report_of_akd_is_a_wrong_result(blank):
-    done = bench.run_trial(bench.Trial("main", "200001", "biped", "walking", 0, None, json.dumps({"iterations": 0}), ""))
+    done = bench.run_trial(bench.Trial("main", "200001", "biped", "walking", 0, None, json.dumps({"iterations": 0}), ""), NOWHERE)
     assert not done["right"] and re.search("iterations", done["error"])
     assert bench.totals([done])["failed"] == 1
 

@@ -121,9 +121,9 @@ def test_heading_keeps_a_turn_and_drops_sway():
         assert np.ptp(slope) < 1e-9
 
 
-def named(leads, duty, *, fit=1.0, spread=0.8, lift=0.0, period=1.0, swing=0.4):
+def named(leads, duty, *, fit=1.0, spread=0.8, lift=0.2, period=1.0, swing=0.4):
     cycle = cycles.Cycle(period, fit, np.full(len(leads), swing), np.array(leads) % 1)
-    return label_of(LEGS[: len(leads)], spread, cycle, np.full(len(leads), duty), lift)
+    return label_of(LEGS[: len(leads)], spread, cycle, np.full(len(leads), duty), lift, lift)
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,24 @@ def test_confidence_falls_with_doubt():
 
 def test_standing_hops_and_leaps():
     still = [0, 0.5, 0.75, 0.25]
-    assert named(still, 1.0, spread=0.05).name == "standing"
-    assert named(still, 1.0, spread=0.05).confidence > 0.99
+    assert named(still, 1.0, spread=0.05, lift=0.0).name == "standing"
+    assert named(still, 1.0, spread=0.05, lift=0.0).confidence > 0.99
     assert named(still, 0.5, spread=0.05, lift=0.2).name == "hopping"
     assert named([0, 0, 0.4, 0.4], 0.4, fit=0.4).name == "jumping"
+    # legs that swing together on feet that stay down jump nowhere, those that walk may shuffle
+    assert named([0, 0], 0.6, lift=0.01).name == "standing"
+    assert named([0, 0, 0.4, 0.4], 0.6, lift=0.01).name == "standing"
+    assert named([0, 0.5, 0.75, 0.25], 0.65, lift=0.0).name == "walking"
+
+
+def test_lift():
+    path = ideal([0, 0, 0.5, 0.5], duty=0.5)  # fore and hind feet take turns: no flight
+    assert feet.lift(path.soles, 1.0) == pytest.approx(0, abs=1e-6)
+    assert feet.pair_lift(path.soles, path.names, 1.0) == pytest.approx(0.2, abs=0.01)
+    together = ideal([0, 0, 0, 0], duty=0.5)
+    assert feet.lift(together.soles, 2.0) == pytest.approx(0.1, abs=0.01)
+    alternating = ideal([0, 0.5], duty=0.6)
+    assert feet.pair_lift(alternating.soles, alternating.names, 1.0) == pytest.approx(0, abs=1e-6)
 
 
 def test_every_pattern_is_called_by_its_own_name():
