@@ -33,7 +33,7 @@ def analyse(rig: Rig, motion: Motion) -> dict[str, Any]:
 
     Returns:
         gait: Family: "walking", "running" (trot, pace, canter, gallop, two-legged run), "jumping" (bound, hop, leap) or
-        "standing", "" without legs; label: one of `label.LABELS`; confidence in the label [0..1]; scores: belief in each
+        "standing", "" without legs and where legs swing in no known order; label: one of `label.LABELS`; confidence in the label [0..1]; scores: belief in each
         family [0..1]; labels: belief in each label [0..1];
         period [s], frequency [Hz] and fit (share of the swing that one sine of that period explains, 0..1);
         duty: mean duty factor [0..1]; footfall_frequency: by touchdowns, 0 where no foot comes down twice [Hz];
@@ -129,8 +129,8 @@ def summary(figures: dict[str, Any]) -> str:
     """One or two lines for people."""
     phases = ", ".join(f"{name} {lead:.2f}" for name, lead in figures["phases"].items())
     swing = np.mean([leg["range"] for leg in figures["legs"].values()]) if figures["legs"] else 0.0
-    gait = f"{figures['label']} ({100 * figures['confidence']:.0f}% sure)" if figures["gait"] else "no legs"
-    cycle = f", period {figures['period']:.2f} s, duty {figures['duty']:.2f}, phases {phases}" if figures["gait"] not in ("standing", "") else ""
+    gait = f"{figures['label']} ({100 * figures['confidence']:.0f}% sure)" if figures["label"] else "no legs"
+    cycle = f", period {figures['period']:.2f} s, duty {figures['duty']:.2f}, phases {phases}" if figures["label"] not in ("standing", "") else ""
     return (
         f"{gait}: legs swing {swing:.2f} rad{cycle}; {figures['distance']:.2f} m ({figures['distance_lengths']:.1f} lengths), "
         f"feet slide at {figures['slide']:.2f} of body speed, deepest {100 * figures['penetration']:.1f} cm, floating {100 * figures['floating']:.1f} cm"

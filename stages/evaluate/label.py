@@ -18,9 +18,9 @@ from .cycle import Cycle
 
 LABELS = {
     "walking": "walking", "trotting": "running", "pacing": "running", "cantering": "running", "galloping": "running", "running": "running",
-    "bounding": "jumping", "hopping": "jumping", "jumping": "jumping", "standing": "standing",
+    "bounding": "jumping", "hopping": "jumping", "jumping": "jumping", "standing": "standing", "irregular": "",
 }  # fmt: skip
-"""Family of each label. Running is the two-legged run; jumping is a single leap, without a cycle."""
+"""Family of each label. Running is the two-legged run; jumping is a single leap, without a cycle; irregular legs swing in no known order."""
 
 STANDING_SWING = 0.2
 """Mean range of the legs' swing below which a body counts as standing. [rad]"""
@@ -30,6 +30,9 @@ HOP_LIFT = 0.08
 
 SPREAD = 0.06
 """Standard deviation of a leg's phase around its pattern. [cycles]"""
+
+IRREGULAR = 0.11
+"""Legs whose phases are off every pattern by more than this, root mean square, swing in no known order. [cycles]"""
 
 LEAP_FIT = 0.6  # both legs together, and no sine explains this share of the swing: one leap, not hops
 _FOUR = ("left_hind", "right_hind", "left_fore", "right_fore")
@@ -68,12 +71,13 @@ class Label:
 
     @property
     def family(self) -> str:
-        """walking, running, jumping or standing."""
+        """walking, running, jumping, standing or "" (irregular)."""
         return LABELS[self.name]
 
     def families(self) -> dict[str, float]:
-        """Belief in each family. [0..1]"""
-        return {family: sum(belief for name, belief in self.beliefs.items() if LABELS[name] == family) for family in dict.fromkeys(LABELS.values())}
+        """Belief in each family; what is missing from 1 is irregular. [0..1]"""
+        families = (family for family in dict.fromkeys(LABELS.values()) if family)
+        return {family: sum(belief for name, belief in self.beliefs.items() if LABELS[name] == family) for family in families}
 
 
 def patterns(gait: str) -> Iterator[tuple[float, float, float, float]]:
@@ -135,7 +139,7 @@ def label_of(names: list[str], spread: float, cycle: Cycle, duty: np.ndarray, li
     if LABELS[name] == "jumping" and cycle.fit < LEAP_FIT:
         beliefs["jumping"] = beliefs.pop(name)
         return Label("jumping", belief, beliefs)
-    return Label(name, belief if name == "standing" else belief * max(cycle.fit, 0.0), beliefs)
+    return Label(name, belief if name in ("standing", "irregular") else belief * max(cycle.fit, 0.0), beliefs)
 
 
 def _more(value: float, than: float, width: float) -> float:
@@ -150,7 +154,7 @@ def _cue(value: float, mean: float, spread: float) -> float:
 
 def _four(leads: np.ndarray, duty: float) -> dict[str, float]:
     """Likelihood of each four-legged gait; leads in the order of `_FOUR`."""
-    result = {}
+    result = {"irregular": float(np.exp(-0.5 * len(leads) * (IRREGULAR / SPREAD) ** 2))}
     for gait, usual in _DUTY.items():
         lags = np.array(list(patterns(gait)))
         # a pattern says nothing about where in the cycle the clip begins: take out the common phase
@@ -158,7 +162,7 @@ def _four(leads: np.ndarray, duty: float) -> dict[str, float]:
         common = np.angle(np.exp(2j * np.pi * error).sum(1, keepdims=True)) / (2 * np.pi)
         error = (error - common + 0.5) % 1 - 0.5
         likelihood = np.exp(-0.5 * (error**2).sum(1).min() / SPREAD**2)
-        result[gait] = float(likelihood) * _cue(duty, usual, _DUTY_SPREAD) + 1e-12
+        result[gait] = float(likelihood) * _cue(duty, usual, _DUTY_SPREAD)
     return result
 
 
@@ -175,4 +179,5 @@ def _two(lead: dict[str, float], cycle: Cycle, duty: float) -> dict[str, float]:
     steps = {name: float(np.prod([_cue(cue, *usual) for cue, usual in zip(cues, wanted, strict=True)])) for name, wanted in _TWO.items()}
     total = sum(steps.values()) or 1.0
     alternating, together = lagging(0.5), lagging(0.0)
-    return {name: alternating * value / total + 1e-12 for name, value in steps.items()} | {"hopping": together + 1e-12}
+    irregular = float(np.exp(-0.5 * 2 * (IRREGULAR / SPREAD) ** 2))
+    return {name: alternating * value / total for name, value in steps.items()} | {"hopping": together, "irregular": irregular}

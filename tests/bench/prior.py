@@ -191,15 +191,27 @@ def run_trial(trial: Trial, folder: Path) -> dict[str, Any]:
     try:
         motion = run(rig, splat, row["prompt"], Params(**{"seed": distill_seed(trial), **settings}), prior=chosen)
     except AkdError as error:
-        return row | {"right": False, "phases_right": False, "error": str(error)}
+        return row | {"right": False, "right_family": False, "phases_right": False, "error": str(error)}
     clock = {"seconds": round(time.perf_counter() - wall, 2), "cpu_seconds": round(time.process_time() - cpu, 2)}
     figures = analyse(rig, motion)
-    row |= {"gait_shown": figures["gait"], "right": figures["gait"] == trial.gait, "phases_right": phases_right(figures, trial.gait)}
+    row |= {"gait_shown": figures["gait"], "right": shows(figures, trial), "right_family": figures["gait"] == trial.gait}
+    row["phases_right"] = phases_right(figures, trial.gait)
     row |= {"legs": len(figures["legs"]), "swing": round(swing(figures), 3), **clock, **{key: figures[key] for key in FIGURES}}
     if trial.subject in MODELS:
         clip = artist_clips(trial.subject).get(trial.gait)
         row["swing_artist"] = round(swing(clip), 3) if clip else None
     return row
+
+
+def shows(figures: dict[str, Any], trial: Trial) -> bool:
+    """Whether a motion is what the prompt asked for.
+
+    On four legs the prior was taught to run as a trot: there nothing else will do, as a gallop allows so many phases that
+    legs in random order often pass for one. On models an artist's run may be a canter or a gallop, so the family decides.
+    """
+    if trial.gait == "running" and trial.subject not in MODELS and len(figures["legs"]) == 4:
+        return figures["label"] == "trotting"
+    return figures["gait"] == trial.gait
 
 
 def distill_seed(trial: Trial) -> int:
@@ -267,6 +279,7 @@ def totals(rows: list[dict[str, Any]]) -> dict[str, Any]:
     moving = [row for row in main if row.get("contact", 0) > 0]
     result: dict[str, Any] = {
         **share("gait_accuracy", main),
+        **share("gait_accuracy_family", main, "right_family"),
         **share("walks_all_phases_right", walks, "phases_right"),
         **share("walks_all_phases_right_four_legs", [row for row in walks if row.get("legs") == 4], "phases_right"),
         **share("gait_accuracy_null", suites["null"]),

@@ -48,7 +48,17 @@ def blank(monkeypatch):
 
 
 def row(suite, gait, right, **more):
-    figures = {"seconds": 10.0, "cpu_seconds": 9.0, "slide": 0.5, "contact": 0.6, "swing": 0.6, "legs": 4, "kind": "quadruped", "phases_right": right}
+    figures = {
+        "seconds": 10.0,
+        "cpu_seconds": 9.0,
+        "slide": 0.5,
+        "contact": 0.6,
+        "swing": 0.6,
+        "legs": 4,
+        "kind": "quadruped",
+        "phases_right": right,
+        "right_family": right,
+    }
     return {"suite": suite, "gait": gait, "right": right, "subject": "1", "repeat": 0, "speed": None, "settings": "{}", "weights": ""} | figures | more
 
 
@@ -85,6 +95,16 @@ def test_totals():
 def test_totals_of_nothing():
     figures = bench.totals([])
     assert figures["gait_accuracy"] is None and figures["swing_ratio_median"] is None and figures["gait_accuracy_n"] == 0
+
+
+def test_a_run_of_four_legs_is_a_trot_but_for_artists():
+    four, two = {"legs": dict.fromkeys("abcd"), "gait": "running"}, {"legs": dict.fromkeys("ab"), "gait": "running", "label": "running"}
+    procedural, model = (bench.Trial("main", subject, "", "running", 0, None, "{}", "") for subject in ("200000", "Dog"))
+    assert bench.shows(four | {"label": "trotting"}, procedural)
+    assert not bench.shows(four | {"label": "galloping"}, procedural)
+    assert bench.shows(four | {"label": "galloping"}, model)
+    assert bench.shows(two, procedural)
+    assert not bench.shows(four | {"label": "trotting"}, bench.Trial("main", "200000", "", "walking", 0, None, "{}", ""))
 
 
 def test_clips_by_name():

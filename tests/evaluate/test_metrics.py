@@ -158,6 +158,13 @@ def test_two_legs_run_when_quick_and_airborne():
     assert named([0, 0.5], 0.66, period=1.2).name == "walking"
 
 
+def test_legs_in_no_known_order():
+    for leads in ([0, 0.5, 0.25, 0.25], [0, 0, 0.25, 0.75], [0, 0.25]):  # hind legs as on a walk, fore legs as in a bound; and so on
+        label = named(leads, 0.6)
+        assert label.name == "irregular", label
+        assert label.family == "" and sum(label.families().values()) < 0.5
+
+
 def test_confidence_falls_with_doubt():
     sure = named([0, 0.5, 0.75, 0.25], 0.65).confidence
     between = named([0, 0.5, 0.575, 0.075], 0.55)  # half way from a walk to a trot
