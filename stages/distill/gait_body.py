@@ -9,7 +9,7 @@ import numpy as np
 
 from schemas.rig import Rig
 
-from .gait_styles import IN_PLACE, Style, steps, suspension
+from .gait_styles import IN_PLACE, OFFSETS, Style, steps, suspension
 from .gait_turns import turn_x, turn_y, turn_z
 
 _TAIL_SWING = {
@@ -76,7 +76,7 @@ def body(motion: str, style: Style, cycle: np.ndarray, height: float, biped: boo
         bob=-style.bob * height * np.cos(2 * np.pi * often * (cycle - 0.5 * style.duty)), rise=none,
     )  # fmt: skip
     if motion == "jumping":
-        air = 1 - style.duty if biped else 1 - 2 * style.duty + 0.05
+        air = (1 if biped else 1 - OFFSETS["jumping"]["left_fore"]) - style.duty
         flight = np.mod(cycle - style.duty, 1.0) / max(air, 0.2)
         result.rise = style.rise * height * np.where(flight < 1, np.sin(np.pi * np.clip(flight, 0, 1)), 0)
         # the nose goes further up than down, where the fore legs have to fold
@@ -166,5 +166,6 @@ def swing_arms(rig: Rig, motion: str, style: Style, cycle: np.ndarray, local: np
         hang = turn_z(np.full_like(cycle, -sign * lower_by))
         local[:, upper] = turn_x(-swing) @ hang
         for joint in lowers[:1]:
-            # the elbow's axis is the world's X once the arm hangs, so undo the lowering around it
-            local[:, joint] = hang.transpose(0, 2, 1) @ turn_x(-style.elbow * (1 + 0.2 * np.sin(2 * np.pi * cycle))) @ hang
+            # the elbow's axis is that of an arm that hangs, carried along to where the arm is at rest
+            raised = turn_z(np.full_like(cycle, sign * angle))
+            local[:, joint] = raised @ turn_x(-style.elbow * (1 + 0.2 * np.sin(2 * np.pi * cycle))) @ raised.transpose(0, 2, 1)

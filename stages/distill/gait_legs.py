@@ -77,10 +77,11 @@ def legs_of(rig: Rig) -> list[Leg]:
         parts = roles.limb(role)
         if parts and roles.is_leg(role):
             limbs.setdefault(f"{parts[0]}_{parts[1]}", []).append(joint)
-    return [leg for name, joints in limbs.items() if (leg := _leg(rig, name, joints)) is not None]
+    corners = Skeleton.from_rig(rig, dtype=torch.float64).corners.numpy()
+    return [leg for name, joints in limbs.items() if (leg := _leg(rig, corners, name, joints)) is not None]
 
 
-def _leg(rig: Rig, name: str, joints: list[int]) -> Leg | None:
+def _leg(rig: Rig, corners: np.ndarray, name: str, joints: list[int]) -> Leg | None:
     first: dict[str, int] = {}
     for joint in joints:
         first.setdefault(rig.roles[joint].rsplit("_", 1)[1], joint)
@@ -93,7 +94,6 @@ def _leg(rig: Rig, name: str, joints: list[int]) -> Leg | None:
     ankle = rig.positions[foot] if foot is not None else rig.tails[last]
     solid = np.stack([rig.positions[upper], knee, ankle]).astype(float)
     points = solid[:, 1:]
-    corners = Skeleton.from_rig(rig, dtype=torch.float64).corners.numpy()
     tips = [j for j in joints if j == last or rig.roles[j].endswith("_foot")]
     sole = np.concatenate([corners[tips].reshape(-1, 3)[:, 1:], rig.tails[tips].astype(float)[:, 1:]])
     low = sole[:, 0].min()

@@ -31,7 +31,7 @@ GAITS = gait_styles.CORE
 
 _GRAVITY = 9.81  # m/s^2
 _SINK, _SINK_MOST = 0.22, 0.3  # of the hip height: a body that had to sink further to reach the ground takes shorter strides
-_GRID = 48  # times in a cycle at which that is measured
+_GRID = 32  # times in a cycle at which that is measured
 _TURN_LEAST, _TURN_MOST = 0.72, 0.55  # rad/s; and of the speed over half the length between the feet
 _SHORTER = (1.0, 0.85, 0.7, 0.55)
 
@@ -56,7 +56,11 @@ class GaitClip:
 
 def motions_of(rig: Rig) -> tuple[str, ...]:
     """Those of MOTIONS that the rig has the limbs for; none without legs."""
-    legs = {leg.name for leg in legs_of(rig)}
+    return _motions(rig, legs_of(rig))
+
+
+def _motions(rig: Rig, present: list[Leg]) -> tuple[str, ...]:
+    legs = {leg.name for leg in present}
     if not legs:
         return ()
     result = list(gait_styles.CORE)
@@ -98,8 +102,9 @@ def sample(
     legs = legs_of(rig)
     if not legs:
         raise InputError(f"rig '{rig.name}' has no legs (roles fore, hind, leg1..8), so it has no gait.")
-    if gait not in gait_styles.CORE and gait not in motions_of(rig):
-        raise InputError(f"rig '{rig.name}' has not the limbs for '{gait}':", f"it can do {', '.join(motions_of(rig))}.")
+    able = _motions(rig, legs)
+    if gait not in able:
+        raise InputError(f"rig '{rig.name}' has not the limbs for '{gait}':", f"it can do {', '.join(able)}.")
     rng = rng or np.random.default_rng(0)
     biped = not any(leg.name.endswith("fore") or "_leg" in leg.name for leg in legs)
     drawn = float(rng.uniform())
