@@ -1,5 +1,6 @@
 # make all ASSET=tiger [PROMPT="a tiger walking"]   everything that is stale, from the asset to the video
 # make all ASSET=path/to/my.glb PROMPT="..."        the same for a model of your own
+# make prior [PRIOR=runs/prior]                     train the built-in video model; again goes on, PRIOR_FLAGS="--minutes 600" goes on longer
 # make test | make bench | make clean               tests, benchmarks, forget the built environment (runs/ stays)
 # Extra flags per stage: RIG_FLAGS=... DISTILL_FLAGS="--iterations 200" ... ; other places: RUNS=, VENV=, PYTHON=
 
@@ -10,6 +11,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
+PRIOR ?= $(RUNS)/prior
 TESTS ?= tests
 WORKERS ?= 2
 BIN := $(VENV)/bin
@@ -33,7 +35,7 @@ W := $(RUNS)/$(NAME)
 M := $(W)/motions/$(SLUG)
 RUN = $(AKD) $(1) --workspace $(W)
 
-.PHONY: all asset rig skin splat distill track render status install test lint bench clean
+.PHONY: all asset rig skin splat distill track render status prior install test lint bench clean
 all: render
 asset: $(W)/asset.h5
 rig: $(W)/rig.h5
@@ -61,6 +63,10 @@ $(M)/render.json $(M)/render.mp4 $(M)/render.png &: $(M)/track.h5
 
 status: $(STAMP)
 	$(call RUN,status)
+
+# hours on a CPU; what was begun goes on from its last checkpoint
+prior: $(STAMP)
+	$(AKD) prior train --out $(PRIOR) $(PRIOR_FLAGS)
 
 install: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -72,33 +73,37 @@ def show(folder: Folder = "", options: ReadOptions = ReadOptions()) -> None:  # 
     """Show what a video model of ours is: size, training, what it knows, licences; its files are checked."""
     from stages.distill.priors.embedded import files, text
 
-    from .console import Console, duration, table
+    from .console import Console, duration
 
     place = Path(folder).expanduser() if folder else files.MODEL
     card, _, _ = files.load(place)
     size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file()) / 1e6
-    training, knows, data = card.get("training", {}), card.get("motions", {}), card.get("data", {})
-    known = list(knows) or list(text.MOTIONS)
-    words = {word: [w for w, motion in text.MOTION_OF.items() if motion == word] for word in known}
-    unexplained = card.get("unexplained_variance", {})
+    knows, artists = card.get("motions", {}), card.get("data", {}).get("artists", {})
+    words = {motion: [word for word, meant in text.MOTION_OF.items() if meant == motion] or [motion] for motion in knows or text.MOTIONS}
+    bodies = {kind: [word for word, meant in text.BODIES.items() if meant == kind] for kind in dict.fromkeys(text.BODIES.values())}
     rows = [
         ("what", str(card.get("what", ""))),
         ("size", f"{card.get('parameters', 0) / 1e6:.1f} M parameters, {size:.1f} MB"),
         ("network", ", ".join(f"{name} {value}" for name, value in card["model"].items())),
-        ("training", _training(training, duration)),
-        ("continued from", _training(card.get("continued_from", {}).get("training", {}), duration)),
+        ("training", _training(card.get("training", {}), duration)),
+        ("continued", _training(card.get("continued_from", {}).get("training", {}), duration)),
         ("trained", f"{card.get('trained', 'unknown')} on {card.get('machine', 'unknown')}"),
-        ("unexplained variance", ", ".join(f"{value:.3f} at {level}" for level, value in unexplained.items())),
-        ("bodies", ", ".join(text.BODIES)),
-        ("motions", "; ".join(f"{motion} ({knows[motion]} clips)" if motion in knows else motion for motion in known)),
-        ("their words", ", ".join(word for each in words.values() for word in each)),
-        ("data", _sources(data)),
+        ("unexplained", ", ".join(f"{value:.3f} at {level}" for level, value in card.get("unexplained_variance", {}).items())),
+        ("data", _sources(card.get("data", {}))),
         ("licence", str(card.get("licence", "unknown"))),
-        *((f"  {name}", f"{entry['licence']} ({', '.join(entry['clips'])})") for name, entry in data.get("artists", {}).items()),
+        *((name, f"{entry['licence']}: {', '.join(entry['clips'])}") for name, entry in artists.items()),
         ("sha256", f"{len(card['sha256'])} files agree with the card"),
+        *((motion, (f"{knows[motion]} clips: " if motion in knows else "") + ", ".join(few)) for motion, few in words.items()),
+        *((kind, ", ".join(few)) for kind, few in bodies.items()),
     ]
-    found = {"folder": str(place), "megabytes": round(size, 2), "intact": True, "card": card, "words": words, "bodies": list(text.BODIES)}
-    Console(options.quiet, options.json).result(found, f"{place}: {card.get('name', 'unknown')}", *table([row for row in rows if row[1]]))
+    found = {"folder": str(place), "megabytes": round(size, 2), "intact": True, "card": card, "words": words, "bodies": bodies}
+    Console(options.quiet, options.json).result(found, f"{place}: {card.get('name', 'unknown')}", *_wrapped([row for row in rows if row[1]]))
+
+
+def _wrapped(rows: list[tuple[str, str]]) -> list[str]:
+    """Names and what is said of them, in lines of readable length."""
+    indent = max(len(name) for name, _ in rows) + 2
+    return [line for name, words in rows for line in textwrap.wrap(words, 110, initial_indent=name.ljust(indent), subsequent_indent=" " * indent)]
 
 
 def sample(

@@ -1,4 +1,4 @@
-"""Keeps the parameter tables of docs/stages.md: `python -m akd_cli.reference` writes them from the stages' Params."""
+"""Keeps the parameter tables of docs/stages.md: `python -m akd_cli.reference` writes them from the commands' dataclasses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from schemas.atomic import write_text
+from stages.distill.priors.embedded.plan import Plan
 
 from .chain import STAGES
 from .flags import flag_name, help_text
@@ -14,10 +15,15 @@ from .flags import flag_name, help_text
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "stages.md"
 
 
-def table(stage: str) -> str:
-    """The parameters of a stage as a Markdown table."""
+def tables() -> dict[str, type]:
+    """The parameters of every command that has a table, by its name."""
+    return {stage: STAGES[stage].params() for stage in STAGES} | {"prior train": Plan}
+
+
+def table(params: type) -> str:
+    """Parameters as a Markdown table."""
     rows = ["| flag | default | what it is |", "| --- | --- | --- |"]
-    for field in dataclasses.fields(STAGES[stage].params()):
+    for field in dataclasses.fields(params):
         rule = field.metadata
         default = "" if field.default in (None, "") else str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
         unit = f" {rule['unit']}" if rule.get("unit") and default else ""
@@ -30,11 +36,11 @@ def table(stage: str) -> str:
 
 def refreshed(page: str) -> str:
     """The page with every table between its markers written anew."""
-    for stage in STAGES:
-        pattern = rf"(<!-- flags of {stage} -->\n).*?(<!-- end -->)"
+    for name, params in tables().items():
+        pattern = rf"(<!-- flags of {name} -->\n).*?(<!-- end -->)"
         if not re.search(pattern, page, re.S):
-            raise ValueError(f"docs/stages.md has no place for the flags of {stage}")
-        page = re.sub(pattern, lambda match, stage=stage: f"{match[1]}{table(stage)}\n{match[2]}", page, flags=re.S)
+            raise ValueError(f"docs/stages.md has no place for the flags of {name}")
+        page = re.sub(pattern, lambda match, params=params: f"{match[1]}{table(params)}\n{match[2]}", page, flags=re.S)
     return page
 
 

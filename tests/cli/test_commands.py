@@ -24,13 +24,27 @@ from stages.render.params import Params as RenderParams
 from tests.schemas import samples
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS = typer.main.get_command(app.app).commands
+TOP = typer.main.get_command(app.app).commands
+COMMANDS = {f"{name} {inner}".strip(): one for name, group in TOP.items() for inner, one in (getattr(group, "commands", None) or {"": group}).items()}
+"""By full name: "rig", "prior train"."""
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def flags(name: str) -> set[str]:
     """Every flag of a command."""
     return {"--help", "-h"} | {flag for one in COMMANDS[name].params for flag in (*one.opts, *one.secondary_opts)}
+
+
+def named(words: list[str]) -> tuple[str, list[str]]:
+    """The command that a line calls, and its arguments."""
+    inner = 1 + (len(words) > 1 and " ".join(words[:2]) in COMMANDS)
+    return " ".join(words[:inner]), words[inner:]
+
+
+def examples(name: str) -> tuple[str, ...]:
+    """Those in the help of a command."""
+    found = importlib.import_module(f"akd_cli.{name.split()[0]}").EXAMPLES
+    return found[name.split()[1]] if " " in name else found
 
 
 def invocations(text: str) -> list[list[str]]:
@@ -49,7 +63,7 @@ def invocations(text: str) -> list[list[str]]:
 def test_help_has_a_sentence_examples_and_every_flag_explained(akd, name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.setenv("TERMINAL_WIDTH", "200")
-    result = akd(name, "--help")
+    result = akd(*name.split(), "--help")
     assert result.code == 0 and f"akd {name}" in result.out.split("Examples")[1]
     assert COMMANDS[name].help.split("\n")[0].endswith(".")
     assert all(getattr(one, "help", "") for one in COMMANDS[name].params if one.name != "help")
@@ -59,10 +73,16 @@ def test_help_has_a_sentence_examples_and_every_flag_explained(akd, name, monkey
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_examples_of_the_help_parse(name):
-    for example in importlib.import_module(f"akd_cli.{name}").EXAMPLES:
+    for example in examples(name):
         words = shlex.split(example)
-        assert words[:2] == ["akd", name]
-        COMMANDS[name].make_context(name, words[2:])
+        assert words[0] == "akd" and named(words[1:])[0] == name
+        COMMANDS[name].make_context(name, named(words[1:])[1])
+
+
+def test_a_group_of_commands_lists_them_with_examples(akd):
+    result = akd("prior", "--help")
+    assert result.code == 0 and akd("prior").out == result.out
+    assert all(word in result.out for word in ("train", "show", "sample", "akd prior train --out", "akd prior show"))
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -75,18 +95,19 @@ def test_flags_come_from_the_parameters(stage):
 @pytest.mark.parametrize("path", DOCS, ids=lambda p: p.name)
 def test_documentation_names_commands_and_flags_that_exist(path):
     for words in invocations(path.read_text()):
-        assert words[0] in COMMANDS, f"{path.name}: akd {' '.join(words)}"
-        for word in words[1:]:
+        name, rest = named(words)
+        assert name in COMMANDS or name in TOP, f"{path.name}: akd {' '.join(words)}"
+        for word in rest:
             if re.match(r"--?[a-z]", word):
-                assert word.split("=")[0] in flags(words[0]), f"{path.name}: akd {' '.join(words)}"
+                assert word.split("=")[0] in flags(name), f"{path.name}: akd {' '.join(words)}"
 
 
 def test_documentation_names_only_flags_of_some_command():
     known = set().union(*(flags(name) for name in COMMANDS)) | {"--version", "--install-completion"}
     for path in (ROOT / "README.md", ROOT / "docs/stages.md", ROOT / "docs/artifacts.md"):
         text = re.sub(r"```.*?```", "", path.read_text(), flags=re.S)
-        named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text))
-        assert named <= known, f"{path.name}: {sorted(named - known)}"
+        mentioned = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", text))
+        assert mentioned <= known, f"{path.name}: {sorted(mentioned - known)}"
 
 
 def test_documentation_names_every_command_and_artifact():

@@ -224,12 +224,12 @@ def test_what_does_not_fit_is_refused_with_numbers(folder, monkeypatch):
     assert per_clip == 2 * 48 * (5 * 8 + 8) + 24
     monkeypatch.setattr(films, "available_memory", lambda: 50_000_000)
     with pytest.raises(InputError, match=r"--chunks 2000: its 24000 clips take 0.1 GB of memory, of which 0.1 GB are free; take at most --chunks \d+\."):
-        films.check_room(folder, TINY, 2000)
+        films.check_room(folder / films.FOLDER, TINY, 2000)
     monkeypatch.setattr(films, "available_memory", lambda: 10**18)
     monkeypatch.setattr(data, "CLIPS_PER_BODY", 10**6)
     with pytest.raises(StorageError, match="files of films take .* GB are free"):
-        films.check_room(folder, TINY, 100000)
-    films.check_room(folder, TINY, 1)
+        films.check_room(folder / films.FOLDER, TINY, 100000)
+    films.check_room(folder / films.FOLDER, TINY, 1)
 
 
 def test_a_folder_that_cannot_be_written_and_weights_that_are_not_there(tmp_path, folder):

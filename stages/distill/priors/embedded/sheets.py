@@ -166,8 +166,8 @@ def save_curve(path: Path, log: Sequence[dict[str, float]], title: str) -> None:
     levels = sorted({name for row in log for name in row if name.startswith("unexplained_")}, key=lambda name: float(name.split("_")[1]))
     loss = {"loss": _points(log, "loss")}
     checks = {f"u = {name.split('_')[1]}": _points(log, name) for name in levels}
-    _plot(draw, (16, 44, 584, 464), "training loss (squared error of v)", loss, scale)
-    _plot(draw, (616, 44, 1184, 464), "unexplained variance of held-out clips, by noise level u", checks, scale)
+    _plot(draw, (16, 44, 584, 464), "training loss (squared error of v) against steps", loss, scale)
+    _plot(draw, (616, 44, 1184, 464), "unexplained variance of held-out clips at noise level u against steps", checks, scale)
     _save(sheet.resize((1200, 480), Image.Resampling.LANCZOS), path)
 
 
@@ -177,7 +177,7 @@ def _points(log: Sequence[dict[str, float]], name: str) -> list[tuple[float, flo
 
 def _plot(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], label: str, lines: dict[str, list[tuple[float, float]]], scale: int) -> None:
     """Lines in a box with axes from zero and a legend. [box in px: left, top, right, bottom]"""
-    left, top, right, bottom = box[0] + 48, box[1] + 26, box[2], box[3] - 30
+    left, top, right, bottom = box[0] + 48, box[1] + 26, box[2] - 20, box[3] - 30
     every = [point for line in lines.values() for point in line]
     end = _ticks(max((x for x, _ in every), default=1.0))
     # the first values are far above the rest: what matters is lower
@@ -193,14 +193,17 @@ def _plot(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], label: str,
     for x in end:
         draw.line([place(x, 0), place(x, high[-1])], _GRID, scale)
         draw.text((place(x, 0)[0], (bottom + 8) * scale), f"{x:,.0f}".replace(",", " "), _FAINT, _font(12 * scale), anchor="mt")
-    for index, (name, points) in enumerate(lines.items()):
+    for index, points in enumerate(lines.values()):
         color = _HUES[index % len(_HUES)]
         if len(points) > 1:
             draw.line([place(*point) for point in points], color, 2 * scale, joint="curve")
         for point in points[-1:]:
             x, y = place(*point)
             draw.ellipse((x - 3 * scale, y - 3 * scale, x + 3 * scale, y + 3 * scale), color)
-        at = (right - 90) * scale, (top + 12 + 17 * index) * scale
+    for index, (name, points) in enumerate(lines.items()):
+        color = _HUES[index % len(_HUES)]
+        at = (right - 100) * scale, (top + 12 + 17 * index) * scale
+        draw.rectangle((at[0] - 4 * scale, at[1] - 9 * scale, right * scale, at[1] + 9 * scale), _PAPER)
         draw.line([at, (at[0] + 16 * scale, at[1])], color, 3 * scale)
         last = f"  {points[-1][1]:.3f}" if points else ""
         draw.text((at[0] + 20 * scale, at[1]), f"{name}{last}", _INK, _font(12 * scale), anchor="lm")
