@@ -171,5 +171,6 @@ def test_real_files(real_assets: Path):
     assert used["Walk"].motion == "walking" and used["Gallop"].motion == "galloping" and used["Eating"].motion == "eating"
     assert abs(used["Walk"].phases["left_fore"] - 0.75) < 0.1 and abs(used["Walk"].phases["right_hind"] - 0.5) < 0.1
     assert 0.6 < used["Walk"].speed < 2 < used["Gallop"].speed < 8
-    assert len(takes) == 2 * len(used) and {"Attack_Kick", "Death"} <= {f.clip.split("|")[-1] for f in findings if f.reason}
+    # the gallop leads with one side: its mirror image is not the one that is learnt
+    assert len(takes) == 2 * len(used) - 1 and {"Attack_Kick", "Death"} <= {f.clip.split("|")[-1] for f in findings if f.reason}
     assert not {path.stem for path in clips.files(real_assets)} & set(clips.VALIDATION)

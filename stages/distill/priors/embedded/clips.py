@@ -23,7 +23,7 @@ from schemas.rig import Rig
 from stages.body import quaternion
 from stages.body.animation import motions
 from stages.body.kinematics import Skeleton, forward
-from stages.distill.gaits import GaitClip
+from stages.distill.gaits import OFFSETS, GaitClip
 
 from . import strides
 from .bodies import Body
@@ -70,6 +70,7 @@ _LAME = 0.5  # of the other side's swing: a leg that swings less was forgotten b
 _EXPLAINED = 0.7  # of the motion of feet on the ground that is left: a speed that leaves less is one
 _MOST_RISE = 0.36  # of the body's size: more is out of the picture
 _TRIES = 12  # windows of an eating animal of which the one with the lowest head is taken
+_OTHER_ORDER = 0.14  # cycles: feet that fall further from the procedural gait's make another gait
 _LEAST_RISE = 0.15  # hip heights: a jump leaves the ground by at least this
 
 
@@ -184,10 +185,14 @@ def takes(source: Character, seed: int = 0, *, copies: int = 2, mirror: bool = T
     result, findings = [], []
     for index, (name, motion) in enumerate(sorted(source.motions.items())):
         finding = _judge(source, name, motion)
+        sides = [side for side in range(1 + mirror) if _agrees(finding, mirror=side == 1)]
+        if not finding.reason and not sides:
+            finding = dataclasses.replace(finding, reason="its feet fall in another order than the prior learns", motion="")
         findings.append(finding)
         if finding.reason:
             continue
-        for side, (body, turned) in enumerate([(source.body, motion), mirrored(source.body, motion)][: 1 + mirror]):
+        for side in sides:
+            body, turned = mirrored(source.body, motion) if side else (source.body, motion)
             closed, loops = strides.close(body.rig, turned)
             measured = strides.measure(body, closed)
             for copy in range(copies):
@@ -196,6 +201,21 @@ def takes(source: Character, seed: int = 0, *, copies: int = 2, mirror: bool = T
                 clip = _window(body, closed, loops, measured, finding, tempo, rng)
                 result.append(ClipTake(body, clip, finding.motion))
     return result, findings
+
+
+def _agrees(finding: Finding, *, mirror: bool) -> bool:
+    """Whether the feet of a clip, or of its mirror image, fall about as those of the procedural gait of the same name.
+
+    What a prompt asks for is then one motion: a gallop has one lead, a walk is no pace.
+    """
+    wanted, leads = OFFSETS.get(finding.motion, {}), finding.phases
+    if finding.motion in ("", "jumping", "standing") or not wanted or "left_fore" not in leads or "right_hind" not in leads:
+        return True
+    lead = {"right_hind": -leads["right_hind"] if mirror else leads["right_hind"]}
+    # in the mirror image the left fore foot is the right one, counted from what was the right hind foot
+    lead["left_fore"] = leads["right_fore"] - leads["right_hind"] if mirror else leads["left_fore"]
+    errors = [abs((lead[name] - (wanted[name] - wanted["left_hind"]) + 0.5) % 1 - 0.5) for name in lead]
+    return max(errors) <= _OTHER_ORDER
 
 
 def word_of(name: str) -> str:

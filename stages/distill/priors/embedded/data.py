@@ -23,7 +23,7 @@ FPS = 16.0
 CLIPS_PER_BODY = 4
 BODIES_PER_CHUNK = 200
 
-SHARES = {"walking": 0.3, "running": 0.26, "jumping": 0.22, "standing": 0.08}
+SHARES = {"walking": 0.22, "running": 0.2, "jumping": 0.16, "standing": 0.06}
 """How often a body of a chunk makes the core motions; what is left is shared equally by the others it can make."""
 
 PHASE = 0.0
@@ -99,7 +99,7 @@ def takes(seed: int, shares: dict[str, float] | None = None) -> Iterator[Take]:
 
 def chances(body: Body, shares: dict[str, float]) -> tuple[list[str], np.ndarray]:
     """The motions a body can make and how likely each is drawn."""
-    able = [name for name in gaits.motions_of(body.rig) if name in text.MOTIONS] if hasattr(gaits, "motions_of") else list(gaits.GAITS)
+    able = [name for name in gaits.motions_of(body.rig) if name in text.MOTIONS]
     others = [name for name in able if name not in shares]
     rest = max(1 - sum(shares.values()), 0.0)
     odds = np.array([shares.get(name, rest / max(len(others), 1)) for name in able])
