@@ -18,6 +18,7 @@ from .gait_turns import turn_x, turn_y, turn_z
 _SHARPEST = math.radians(38)  # angle of a knee folded as far as it goes, between thigh and shank
 _FOLDED = (0.6, 0.75)  # of a leg's full length and of that at rest, the smaller from hip to ankle: feet come no nearer
 _CLEAR = 0.14  # of the hip height: feet lifted less than that are left alone
+_NO_BONE = 0.03  # of the hip's height
 _STRETCH = 0.985  # of a leg's full length that a standing leg may take
 
 
@@ -89,21 +90,25 @@ def _leg(rig: Rig, corners: np.ndarray, name: str, joints: list[int]) -> Leg | N
     if upper is None:
         return None
     lower, foot = first.get("lower"), first.get("foot")
+    if lower is not None and foot is not None and np.linalg.norm(rig.positions[lower] - rig.positions[upper]) < _NO_BONE * rig.positions[upper, 1]:
+        # two joints at one place: the leg's bones are the ones after them
+        after = [j for j in joints if rig.parents[j] == foot]
+        upper, lower, foot = lower, foot, after[0] if after else None
     last = foot if foot is not None else lower if lower is not None else upper
-    knee = rig.positions[lower] if lower is not None else rig.tails[upper]
-    ankle = rig.positions[foot] if foot is not None else rig.tails[last]
+    tips = [j for j in joints if j == last or rig.roles[j].endswith("_foot")]
+    sole = np.concatenate([corners[tips].reshape(-1, 3), rig.tails[tips].astype(float)])
+    low = sole[:, 1].min()
+    near = sole[sole[:, 1] < low + 0.3 * np.ptp(sole[:, 1]) + 1e-9]
+    knee = rig.positions[lower] if lower is not None else 0.5 * (rig.positions[upper] + near.mean(0))
+    ankle = rig.positions[foot] if foot is not None else rig.tails[last] if lower is not None else near.mean(0)
     solid = np.stack([rig.positions[upper], knee, ankle]).astype(float)
     points = solid[:, 1:]
-    tips = [j for j in joints if j == last or rig.roles[j].endswith("_foot")]
-    sole = np.concatenate([corners[tips].reshape(-1, 3)[:, 1:], rig.tails[tips].astype(float)[:, 1:]])
-    low = sole[:, 0].min()
-    near = sole[sole[:, 0] < low + 0.3 * np.ptp(sole[:, 0]) + 1e-9]
     turn = _cross(points[1] - points[0], points[2] - points[1])
     straight = abs(turn) < 0.02 * np.linalg.norm(points[2] - points[0]) ** 2
     default = -1.0 if name.endswith("fore") else 1.0
     bend = default if straight else math.copysign(1.0, turn)
     across = (float(solid[0, 0]), float(solid[2, 0]))
-    return Leg(name, (upper, lower, foot), points, np.array([low, near[:, 1].max()]), bend, across, tuple(joints))
+    return Leg(name, (upper, lower, foot), points, np.array([low, near[:, 2].max()]), bend, across, tuple(joints))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +180,9 @@ def track(leg: Leg, motion: str, style: Style, cycle: np.ndarray, stride: float,
     ahead = ahead + style.knee * leg.height * np.where(down, 0, np.sin(np.pi * swing) ** 2)
     up = np.where(down, 0, lift * np.sin(np.pi * swing) + rise)
     off = 0.6 * style.roll
-    roll = np.where(down, off * np.clip((stance - 0.6) / 0.4, 0, 1) ** 2, off * (1 - swing) ** 2 + 1.5 * style.roll * np.sin(np.pi * swing) * (1 - swing))
+    # an ankle high above the ground (the hock of dogs and birds) would be carried up by a foot that trails
+    trail = 1.5 * style.roll * float(np.clip(1.3 - 2 * (leg.points[2, 0] - leg.contact[0]) / leg.height, 0.2, 1))
+    roll = np.where(down, off * np.clip((stance - 0.6) / 0.4, 0, 1) ** 2, off * (1 - swing) ** 2 + trail * np.sin(np.pi * swing) * (1 - swing))
     return Track(ahead, up, roll, down, np.zeros(2))
 
 

@@ -32,6 +32,7 @@ GAITS = gait_styles.CORE
 _GRAVITY = 9.81  # m/s^2
 _SINK, _SINK_MOST = 0.22, 0.3  # of the hip height: a body that had to sink further to reach the ground takes shorter strides
 _GRID = 32  # times in a cycle at which that is measured
+_BELLY, _DEEP = 0.05, 0.01  # of the hip height: below the feet at rest; in the ground
 _TURN_LEAST, _TURN_MOST = 0.72, 0.55  # rad/s; and of the speed over half the length between the feet
 _SHORTER = (1.0, 0.85, 0.7, 0.55)
 
@@ -139,9 +140,12 @@ class _Builder:
         self.cycle = phase + self.seconds * 16.0 / style.period
         self.phase = phase
         self.height = min(leg.height for leg in legs)
-        self.ground = min(float(leg.contact[0]) for leg in legs)
         self.skeleton = Skeleton.from_rig(rig, dtype=torch.float64)
         self.corners = self.skeleton.corners.numpy() - rig.positions.astype(float)[:, None]
+        self.ground = min(float(leg.contact[0]) for leg in legs)
+        bottom = float(self.skeleton.corners[..., 1].min())
+        if bottom < self.ground - _BELLY * self.height:
+            self.ground = bottom  # it lies, or flies with hanging legs
 
         self.style = self._possible(style)
 
@@ -162,6 +166,7 @@ class _Builder:
         plan.position[:, 1] -= drop
         self._legs(plan)
         self._keep_off_the_ground(plan)
+        self._lift_out(plan)
         plan.position[:, 1] -= self.ground
         angles = joint_angles(self.skeleton, torch.from_numpy(plan.local)).numpy()
         angles[:, 0] = 0
@@ -209,7 +214,7 @@ class _Builder:
 
     def _lift(self, style: Style, leg: Leg) -> float:
         """Height of a foot in mid-swing; hind legs of four-legged animals are long and lift their feet less. [m]"""
-        less = 0.65 if leg.name.endswith("hind") and not self.biped and self.motion not in GAITS else 1.0
+        less = 0.65 if leg.name.endswith("hind") and not self.biped and self.motion != "walking" else 1.0
         return less * style.lift * leg.height
 
     def _act(self, style: Style, cycle: np.ndarray, root: gait_body.Body, local: np.ndarray) -> None:
@@ -277,6 +282,13 @@ class _Builder:
                 if heights[frame, worst] >= 0:
                     break
                 self._raise(plan, chain, joints[frame], chain[worst], -float(heights[frame, worst]))
+
+    def _lift_out(self, plan: _Plan) -> None:
+        """Raises the whole body where something is still in the ground: legs without knees, bellies near the ground."""
+        turns, joints = forward(self.rig, plan.turn, plan.position, plan.local)
+        depth = np.clip(self.ground - lowest(self.corners, turns, joints, list(range(self.rig.joint_count))).min(1), 0, None)
+        if depth.max() > _DEEP * self.height:
+            plan.position[:, 1] += depth
 
     def _raise(self, plan: _Plan, chain: list[int], joints: np.ndarray, low: int, depth: float) -> None:
         firsts = [j for j in chain if self.rig.parents[j] not in chain]
