@@ -138,10 +138,11 @@ def check_request(name: str, prompt: str) -> None:
         if known and motion not in known:
             raise InputError(f"prompt '{prompt}': this prior was not trained on {motion};", f"it knows {', '.join(known)}.")
     elif name == "ideal":
-        from ..start import VERBS, gait_in
+        from ..gait_styles import CORE
+        from ..start import gait_in
 
         if not gait_in(prompt):
-            raise InputError(f"prompt '{prompt}': the ideal prior knows {', '.join(VERBS)};", "name one of them.")
+            raise InputError(f"prompt '{prompt}': the ideal prior knows {', '.join(CORE)};", "name one of them.")
     else:
         find_model(name)
 
