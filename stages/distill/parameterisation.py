@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from schemas.rig import Rig
-from schemas.roles import is_leg
+from schemas.roles import is_leg, limb
 from stages.body import quaternion
 from stages.body.kinematics import Pose, Skeleton, forward
 
@@ -151,6 +151,16 @@ def released(modes: int, share: float) -> torch.Tensor:
     """Gain of each mode when `share` of the unfolding is done: a third of the modes is there at once. [0..1, (K,)]"""
     first = modes / 3
     return (first + share * (modes - first) - torch.arange(modes)).clamp(0, 1)
+
+
+def feet_of(rig: Rig) -> list[int]:
+    """The joints that stand on the ground: of each leg those with the role of a foot, else its last."""
+    limbs: dict[tuple[str, str], list[int]] = {}
+    for joint, role in enumerate(rig.roles):
+        parts = limb(role)
+        if parts is not None and is_leg(role):
+            limbs.setdefault(parts[:2], []).append(joint)
+    return [joint for joints in limbs.values() for joint in ([j for j in joints if rig.roles[j].endswith("_foot")] or joints[-1:])]
 
 
 def lowest_corner(rig: Rig) -> float:

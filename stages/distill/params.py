@@ -37,6 +37,7 @@ class Params:
     lateral_rate: float | None = param(None, "Step of twist and sideways swing, relative to the swing forward.", low=0, high=10)
     lambda_smooth: float | None = param(None, "Weight of the smoothness term (9).", low=0)
     lambda_ground: float | None = param(None, "Weight of the ground term (10).", low=0)
+    lambda_slide: float | None = param(None, "Weight of the term that keeps feet on the ground where they are; acts in the second half.", low=0)
     weighting: str = param("auto", "Weight w(t) of the score: one, sigma2 = 1 - abar, eps = noise prediction.", choices=("auto", *WEIGHTINGS))
     t_min: float | None = param(None, "Lowest noise level t/T at the start.", low=0, high=1)
     t_max: float | None = param(None, "Highest noise level t/T at the start.", low=0, high=1)
@@ -60,6 +61,7 @@ FALLBACK: dict[str, Any] = {
     "lateral_rate": 1.0,
     "lambda_smooth": 1.0,
     "lambda_ground": 5.0,
+    "lambda_slide": 0.0,
     "weighting": "sigma2",
     "t_min": 0.02,
     "t_max": 0.98,

@@ -25,8 +25,9 @@ from stages.repeatable import one_torch_thread
 from stages.view.camera import Camera
 
 from . import checkpoint as checkpoints
-from .objective import ground, smoothness
-from .parameterisation import Frames, MotionVariables
+from .gaits import legs_of
+from .objective import ground, slide, smoothness
+from .parameterisation import Frames, MotionVariables, feet_of
 from .params import Params, resolve
 from .priors.base import TextCondition, VideoPrior
 from .priors.registry import load_prior
@@ -35,7 +36,7 @@ from .schedule import NoiseSchedule
 from .score import frame_norms, score, surrogate
 from .start import default_speed
 
-LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth", "ground", "pixel_gradient", "first_frame_share"]
+LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth", "ground", "slide", "pixel_gradient", "first_frame_share"]
 ADAM_BETAS = (0.9, 0.99)
 
 
@@ -119,6 +120,8 @@ class _Distillation:
         self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
+        self.feet = feet_of(rig)
+        self.hips = min((leg.height for leg in legs_of(rig)), default=self.variables.height)
         self.body = _Body(rig, splat, Scene(look=prior.spec.look, ground=prior.spec.ground, width=settings.width, height=settings.height), device)
         with torch.no_grad():
             self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
@@ -147,8 +150,9 @@ class _Distillation:
         video, texts = self._film(pose)
         level = self.schedule.draw(self.iteration, self.generator)
         pixels, result = self._pixel_gradient(video.detach(), level, texts)
-        smooth, depth = smoothness(motion.stacked()), ground(cuboid_corners(self.variables.skeleton, pose))
-        loss = surrogate(video, pixels) + settings.lambda_smooth * smooth + settings.lambda_ground * depth
+        corners = cuboid_corners(self.variables.skeleton, pose)
+        smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
+        loss = surrogate(video, pixels) + settings.lambda_smooth * smooth + settings.lambda_ground * depth + self._late() * settings.lambda_slide * slip
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         self._check_finite()
@@ -156,7 +160,12 @@ class _Distillation:
         norms = frame_norms(pixels)
         total = float(norms.square().sum().sqrt())
         first = float(norms[0].square() / norms.square().sum().clamp(min=1e-30))
-        return [float(self.iteration), level, result.rms, result.guidance_rms, float(smooth.detach()), float(depth.detach()), total, first]
+        parts = (float(part.detach()) for part in (smooth, depth, slip))
+        return [float(self.iteration), level, result.rms, result.guidance_rms, *parts, total, first]
+
+    def _late(self) -> float:
+        """Share of the slide term that acts: the start motion slides on all feet, and would be stopped by it before it walks. [0..1]"""
+        return min(max(4 * self.iteration / self.settings.iterations - 1.6, 0.0), 1.0)
 
     def _film(self, pose: Any) -> tuple[torch.Tensor, TextCondition]:
         """One clip per view, sides alternating, and the text for each. [(B, F, H, W, 3), 0..1]

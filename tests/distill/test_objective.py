@@ -11,7 +11,7 @@ import torch
 
 from schemas.errors import InputError
 from stages.body.kinematics import cuboid_corners
-from stages.distill.objective import ground, smoothness
+from stages.distill.objective import ground, slide, smoothness
 from stages.distill.parameterisation import LOCKED, SLACK, MotionVariables, cosine_basis, lowest_corner, relative_rates, released, soft_limit
 from stages.distill.params import Params, resolve
 from stages.distill.priors.ideal import SPEC
@@ -144,3 +144,22 @@ def test_relative_rates_slow_the_trunk_and_the_sideways_axes_only():
     np.testing.assert_allclose(rates, [[0.25, 0.125, 0.125], [0.25, 0.125, 0.125], [1, 0.5, 0.5], [0.25, 0.125, 0.125]])
     rig.roles = ["", "", "", ""]
     np.testing.assert_allclose(relative_rates(rig, trunk=0.25, lateral=1.0), np.ones((4, 3)))
+
+
+def test_slide_counts_feet_on_the_ground_alone():
+    height = 0.8
+    foot = torch.tensor([[x, y, z] for x in (-0.05, 0.05) for y in (0.0, 0.1) for z in (-0.1, 0.1)])
+    step = torch.tensor([0.0, 0.0, 0.04])
+    still = foot.repeat(5, 1, 1, 1)
+    moving = still + torch.arange(5)[:, None, None, None] * step
+    lifted = moving + torch.tensor([0.0, 0.2, 0.0])
+    assert slide(still, height) < 1e-5
+    assert slide(moving, height) == pytest.approx(0.04 / height, rel=1e-4)
+    assert slide(lifted, height) < 1e-8
+    half = slide(torch.cat([moving, lifted], 1), height)
+    assert half == pytest.approx(0.02 / height, rel=1e-4)
+    leaf = moving.clone().requires_grad_()
+    slide(leaf, height).backward()
+    assert leaf.grad[..., 1].abs().max() == 0  # a foot is not lifted to be free
+    assert leaf.grad[0, ..., 2].sum() < 0 < leaf.grad[-1, ..., 2].sum()
+    assert slide(moving[:1], height) == slide(moving[:, :0], height) == 0
