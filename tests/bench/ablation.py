@@ -1,6 +1,6 @@
 """What the look, the reference image, the temporal compression and the guidance of the built-in prior are worth, in matched runs.
 
-`python -m tests.bench.ablation --out DIR [--arms base,natural,...] [--seeds 3] [--steps 600]`
+`python -m tests.bench.ablation --out DIR [--arms base,natural,...] [--seeds 3] [--steps 800]`
 
 Every arm trains small networks (three seeds) on the same bodies, motions, cameras and steps, then distils walk, run and
 jump on the same bodies, none of which was used for tuning. Finished networks and trials in DIR are not computed again.
@@ -21,7 +21,7 @@ import torch
 
 GAITS = ("walking", "running", "jumping")
 FIRST_BODY = 300000
-BASE: dict[str, Any] = {"patch": 2, "width": 192, "layers": 4, "channels": 96}
+BASE: dict[str, Any] = {"patch": 1, "width": 128, "heads": 4, "layers": 4, "channels": 96}
 ARMS: dict[str, dict[str, Any]] = {
     "base": {},
     "natural": {"look": "natural"},
@@ -104,8 +104,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for films, networks and trials")
     parser.add_argument("--arms", default=",".join((*ARMS, *GUIDANCE)))
     parser.add_argument("--seeds", type=int, default=3, help="training seeds of each arm")
-    parser.add_argument("--bodies", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--bodies", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=800)
     parser.add_argument("--chunks", type=int, default=12, help="size of the data set in files of 800 clips")
     options = parser.parse_args()
     torch.set_num_threads(1)
