@@ -14,6 +14,7 @@ from stages.distill import stage
 from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
+from stages.distill.priors.text_encoder import TextEncoder
 from stages.distill.score import score, surrogate
 
 from . import beast
@@ -174,14 +175,12 @@ def test_views_may_differ_in_their_text(prior):
 
 
 def test_prompts_are_encoded_once_and_the_text_encoder_is_not_kept(prior, folder, monkeypatch):
-    from stages.distill.priors import cogvideox
-
     first = prior.encode_prompt("a tiger walking")
     assert first.positive.shape == (1, 6, 16)
-    monkeypatch.setattr(cogvideox._TextEncoder, "_load", lambda self: pytest.fail("the text encoder was loaded again"))
+    monkeypatch.setattr(TextEncoder, "_load", lambda self: pytest.fail("the text encoder was loaded again"))
     again = registry.load_prior(str(folder)).encode_prompt("a tiger walking")
     assert torch.equal(first.positive, again.positive) and torch.equal(first.negative, again.negative)
-    assert not any("text" in name for name in vars(prior))
+    assert prior.text.parts is None
 
 
 def test_text_embeddings_are_those_of_the_pipeline(prior, folder):
@@ -230,10 +229,14 @@ def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
     with pytest.raises(InputError, match="no model_index.json"):
         registry.load_prior(str(tmp_path))
     (tmp_path / "model_index.json").write_text("{}")
+    with pytest.raises(InputError, match="names no pipeline; akd knows CogVideoXPipeline"):
+        registry.load_prior(str(tmp_path))
+    (tmp_path / "model_index.json").write_text('{"_class_name": "CogVideoXPipeline"}')
     with pytest.raises(MissingError, match="no folder 'transformer'"):
         registry.load_prior(str(tmp_path))
     status = {row.name: row for row in registry.prior_status()}
-    assert list(status) == ["embedded", "ideal", "cogvideox-2b", "cogvideox-5b", "cogvideox1.5-5b"]
+    large = ["cogvideox-2b", "cogvideox-5b", "cogvideox1.5-5b", "wan2.1-1.3b", "wan2.1-14b", "wan2.2-ti2v-5b", "ltx-video"]
+    assert list(status) == ["embedded", "ideal", *large]
     assert status["ideal"].usable and not status["cogvideox-5b"].usable and "hf download" in status["cogvideox-5b"].detail
 
 
@@ -241,7 +244,7 @@ def test_other_models_are_refused(tmp_path):
     for part, content in (("transformer", {"_class_name": "WanTransformer3DModel"}), ("vae", {}), ("scheduler", {})):
         (tmp_path / part).mkdir()
         (tmp_path / part / ("scheduler_config.json" if part == "scheduler" else "config.json")).write_text(json.dumps(content))
-    (tmp_path / "model_index.json").write_text("{}")
+    (tmp_path / "model_index.json").write_text('{"_class_name": "CogVideoXPipeline"}')
     with pytest.raises(InputError, match="is WanTransformer3DModel, CogVideoXTransformer3DModel is needed"):
         registry.load_prior(str(tmp_path))
     (tmp_path / "transformer" / "config.json").write_text('{"_class_name": "CogVideoXTransformer3DModel"}')

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from schemas.errors import InputError, MissingError
+from schemas.errors import InputError
 
 from ..score import clean_estimate, guide
 from .base import PriorSpec, TextCondition
+from .folder import check_parts, read_config
 from .text_cache import TextCache
+from .text_encoder import TextEncoder
 
 _PREDICTION = {"v_prediction": "v", "epsilon": "epsilon"}
 # beyond `params.FALLBACK`; ours, and never tried with the real weights: low-frequency modes, as everywhere here
 DEFAULTS: dict[str, Any] = {"modes": 16, "unfold": 0.3}
-NEEDED = ("transformer", "vae", "scheduler")
 
 
 def read_spec(folder: Path, name: str) -> PriorSpec:
@@ -28,9 +27,7 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
     Raises:
         MissingError: A part of the model is not there. InputError: It is not a CogVideoX text-to-video model.
     """
-    for part in NEEDED:
-        if not (folder / part).is_dir():
-            raise MissingError(f"{folder}: has no folder '{part}';", "give the folder of a CogVideoX model saved by diffusers.")
+    check_parts(folder, "CogVideoX")
     try:
         return _spec(folder, name)
     except KeyError as error:
@@ -38,8 +35,8 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
 
 
 def _spec(folder: Path, name: str) -> PriorSpec:
-    transformer, vae = _config(folder / "transformer"), _config(folder / "vae")
-    scheduler = _config(folder / "scheduler", "scheduler_config.json")
+    transformer, vae = read_config(folder / "transformer"), read_config(folder / "vae")
+    scheduler = read_config(folder / "scheduler", "scheduler_config.json")
     if transformer.get("_class_name") != "CogVideoXTransformer3DModel":
         raise InputError(f"{folder}: its transformer is {transformer.get('_class_name')}, CogVideoXTransformer3DModel is needed.")
     if transformer["in_channels"] != vae["latent_channels"]:
@@ -105,7 +102,8 @@ class CogVideoX:
         self.vae.enable_gradient_checkpointing()
         self.vae.encoder.gradient_checkpointing = False
         self.alphas_cumprod = self.scheduler.alphas_cumprod.double()
-        self.cache = cache or TextCache(self._text_identity())
+        self.text = TextEncoder(self.folder, int(self.transformer.config.max_text_seq_length), self.device, self.dtype)
+        self.cache = cache
         self.diagnostics: dict[str, float] = {}
 
     def encode_prompt(self, prompt: str, negative: str = "", *, facing: str = "") -> TextCondition:
@@ -113,12 +111,7 @@ class CogVideoX:
 
         `facing` is not told to the model: it sees it in the image.
         """
-        encoder = _TextEncoder(self.folder, int(self.transformer.config.max_text_seq_length), self.device, self.dtype)
-        try:
-            positive, other = (self.cache.get(text, encoder) for text in (prompt, negative))
-        finally:
-            encoder.release()
-        return TextCondition(positive.to(self.device, self.dtype), other.to(self.device, self.dtype))
+        return TextCondition(*self.text.cached(self.cache, prompt, negative))
 
     def encode_video(self, video: torch.Tensor, image: torch.Tensor | None = None) -> torch.Tensor:
         """Mean of the encoder's posterior times the scaling factor. [(B, F, H, W, 3) in 0..1 -> (B, F', C, h, w), float32]
@@ -188,50 +181,4 @@ class CogVideoX:
 
     def _half(self) -> torch.dtype:
         # 2B was trained in float16, the rotary 5B models in bfloat16; the other one overflows or loses the guidance
-        return torch.bfloat16 if _config(self.folder / "transformer").get("use_rotary_positional_embeddings") else torch.float16
-
-    def _text_identity(self) -> str:
-        folder = self.folder.resolve() / "text_encoder"
-        files = sorted(f"{p.name}:{p.stat().st_size}" for p in folder.glob("*")) if folder.is_dir() else []
-        return f"{self.folder.resolve()} {self.transformer.config.max_text_seq_length} {self.dtype} {' '.join(files)}"
-
-
-@dataclasses.dataclass
-class _TextEncoder:
-    """T5, loaded at the first prompt that the cache does not hold and released after."""
-
-    folder: Path
-    length: int
-    device: torch.device
-    dtype: torch.dtype
-    parts: Any = None
-
-    @torch.no_grad()
-    def __call__(self, prompt: str) -> torch.Tensor:
-        tokenizer, encoder = self._load()
-        tokens = tokenizer(prompt, padding="max_length", max_length=self.length, truncation=True, add_special_tokens=True, return_tensors="pt").input_ids
-        return encoder(tokens.to(self.device))[0].to(self.dtype)  # no attention mask: the model was trained without
-
-    def _load(self) -> Any:
-        if self.parts is None:
-            from transformers import AutoTokenizer, T5EncoderModel
-
-            for part in ("tokenizer", "text_encoder"):
-                if not (self.folder / part).is_dir():
-                    raise MissingError(f"{self.folder}: has no folder '{part}' and the prompt is not in the cache;", "download the whole model.")
-            tokenizer = AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
-            encoder = T5EncoderModel.from_pretrained(self.folder / "text_encoder", dtype=self.dtype, local_files_only=True)
-            self.parts = tokenizer, encoder.to(self.device).eval().requires_grad_(False)
-        return self.parts
-
-    def release(self) -> None:
-        self.parts = None
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-
-
-def _config(folder: Path, name: str = "config.json") -> dict[str, Any]:
-    try:
-        return json.loads((folder / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MissingError(f"{folder / name}: cannot be read ({type(error).__name__});", "download the model again.") from error
+        return torch.bfloat16 if read_config(self.folder / "transformer").get("use_rotary_positional_embeddings") else torch.float16

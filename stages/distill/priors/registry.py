@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import InputError, MissingError
+
+from .folder import PARTS, missing_weights, pipeline_class
 
 if TYPE_CHECKING:
     from schemas.rig import Rig
@@ -26,20 +29,39 @@ class Model:
     Attributes:
         repository: Its name there.
         disk: Of the download. [GB]
-        memory: Of the GPU for distilling a clip of the model's own size, estimated. [GB]
+        memory: Of the GPU for distilling a clip of the prior's default size, estimated. [GB]
         licence: Of the weights.
+        exclude: Files of the repository that belong to other models, as a pattern.
     """
 
     repository: str
     disk: int
     memory: int
     licence: str
+    exclude: str = ""
+
+    @property
+    def command(self) -> str:
+        """Downloads it into the Hugging Face cache."""
+        return f"hf download {self.repository}" + (f" --exclude '{self.exclude}'" if self.exclude else "")
 
 
 MODELS: dict[str, Model] = {
     "cogvideox-2b": Model("THUDM/CogVideoX-2b", 14, 40, "Apache-2.0"),
     "cogvideox-5b": Model("THUDM/CogVideoX-5b", 21, 60, "CogVideoX licence"),
     "cogvideox1.5-5b": Model("THUDM/CogVideoX1.5-5B", 30, 80, "CogVideoX licence"),
+    "wan2.1-1.3b": Model("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29, 50, "Apache-2.0"),
+    "wan2.1-14b": Model("Wan-AI/Wan2.1-T2V-14B-Diffusers", 81, 76, "Apache-2.0"),
+    "wan2.2-ti2v-5b": Model("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 34, 68, "Apache-2.0"),
+    "ltx-video": Model("Lightricks/LTX-Video", 29, 16, "LTX-Video licence of Lightricks", exclude="ltx*.safetensors"),
+}
+
+# class of the diffusers pipeline -> module here and its class
+FAMILIES: dict[str, tuple[str, str]] = {
+    "CogVideoXPipeline": ("cogvideox", "CogVideoX"),
+    "WanPipeline": ("wan", "Wan"),
+    "LTXPipeline": ("ltx", "LTXVideo"),
+    "LTXConditionPipeline": ("ltx", "LTXVideo"),
 }
 
 
@@ -79,9 +101,9 @@ def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat:
             raise InputError("--prior ideal: needs a rig and a splat, of which it films its own clips.")
         return IdealPrior(rig, splat, device=device)
     folder = find_model(name)
-    from .cogvideox import CogVideoX
-
-    return CogVideoX(folder, name=name if name in MODELS else "", device=device)
+    module, family = FAMILIES[pipeline_class(folder)]
+    load = getattr(importlib.import_module(f".{module}", __package__), family)
+    return load(folder, name=name if name in MODELS else "", device=device)
 
 
 def own_folder(name: str) -> Path | None:
@@ -115,6 +137,10 @@ def find_model(name: str) -> Path:
             raise InputError(f"--prior {name}: is the folder of a training run;", f"its weights are in {folder / 'weights'}.")
         if not (folder / "model_index.json").is_file():
             raise InputError(f"--prior {name}: the folder has no model_index.json;", "give a model saved in diffusers format.")
+        kind = pipeline_class(folder)
+        if kind not in FAMILIES:
+            known = ", ".join(FAMILIES)
+            raise InputError(f"--prior {name}: its model_index.json names {kind or 'no pipeline'};", f"akd knows {known}.")
         return folder
     folder = _snapshot(MODELS[name].repository)
     if folder is None:
@@ -172,12 +198,10 @@ def _snapshot(repository: str) -> Path | None:
         folder = Path(snapshot_download(repository, local_files_only=True))
     except (ImportError, OSError, ValueError):
         return None
-    parts = ("transformer", "vae", "scheduler", "model_index.json")
-    return folder if all((folder / part).exists() for part in parts) else None
+    if pipeline_class(folder) not in FAMILIES or not all((folder / part).is_dir() for part in PARTS):
+        return None
+    return None if any(missing_weights(folder / part) for part in PARTS) else folder
 
 
 def _remedy(model: Model) -> str:
-    return (
-        f"hf download {model.repository} gets it ({model.disk} GB of disk, about {model.memory} GB of GPU memory to run, {model.licence}); "
-        "--prior embedded needs neither."
-    )
+    return f"{model.command} gets it ({model.disk} GB of disk, about {model.memory} GB of GPU memory to run, {model.licence}); --prior embedded needs neither."

@@ -1,0 +1,113 @@
+"""Wan2.1 1.3B and 14B, and Wan2.2 TI2V-5B as text-to-video priors, run through diffusers' own networks (METHOD 5)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from schemas.errors import InputError
+
+from .base import PriorSpec
+from .flow import DEFAULTS, FlowPrior, half_or_float, normalise, read_schedule
+from .folder import check_parts, read_config
+from .text_cache import TextCache
+from .text_encoder import ZEROED, TextEncoder
+from .wan_vae import CHUNKS, encode_mean
+
+TEXT_LENGTH = 512
+# frames (ours: about three seconds, in which an animal makes some strides; the models sample five), height, width, fps
+_SMALL_CELLS = (49, 480, 832, 16.0)  # Wan2.1, 8 pixels per latent cell
+_LARGE_CELLS = (73, 704, 1280, 24.0)  # Wan2.2 TI2V-5B, 16 pixels
+
+
+def read_spec(folder: Path, name: str) -> PriorSpec:
+    """The specification from the configuration files of a folder in diffusers format, without loading weights.
+
+    Raises:
+        MissingError: A part of the model is not there. InputError: It is not a Wan text-to-video model of one transformer.
+    """
+    check_parts(folder, "Wan")
+    index, transformer, vae = read_config(folder, "model_index.json"), read_config(folder / "transformer"), read_config(folder / "vae")
+    if transformer.get("_class_name") != "WanTransformer3DModel":
+        raise InputError(f"{folder}: its transformer is {transformer.get('_class_name')}, WanTransformer3DModel is needed.")
+    if index.get("boundary_ratio") is not None or (index.get("transformer_2") or [None])[0] is not None:
+        raise InputError(f"{folder}: has a second transformer for low noise levels (Wan2.2 A14B);", "use Wan2.1 or Wan2.2 TI2V-5B.")
+    # what a configuration does not name has the value of Wan2.1, whose files are older than some of the names
+    channels = int(vae.get("z_dim", 16))
+    if transformer.get("in_channels", 16) != channels:
+        raise InputError(f"{folder}: is an image-to-video model (it takes {transformer['in_channels']} latent channels);", "use the text-to-video one.")
+    temporal, spatial = int(vae.get("scale_factor_temporal", 4)), int(vae.get("scale_factor_spatial", 8))
+    frames, height, width, fps = _LARGE_CELLS if spatial >= 16 else _SMALL_CELLS
+    return PriorSpec(
+        name=name,
+        prediction="flow",
+        frames=frames,
+        height=height,
+        width=width,
+        fps=fps,
+        frame_rule=f"{temporal}k+1",
+        size_multiple=spatial * int(transformer.get("patch_size", (1, 2, 2))[-1]),
+        temporal_stride=temporal,
+        spatial_stride=spatial,
+        latent_channels=channels,
+        look="natural",
+        licence="Apache-2.0",
+        max_time=0.98,
+        defaults=DEFAULTS,
+    )
+
+
+class Wan(FlowPrior):
+    """A Wan text-to-video model on one device.
+
+    The encoder runs in float32, as its authors advise. The transformer runs in bfloat16 on CUDA with its norms, time
+    embedding and modulation tables in float32, which the library sees to when it loads it; in float32 on the CPU.
+
+    TI2V-5B can take one noise level per token, for a first frame that is given. None is given here: all levels are the
+    same, and the network is told it once, which gives the same numbers without a time embedding per token.
+
+    Attributes:
+        checkpointing: Of the encoder, see `wan_vae.MODES`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        name: str = "",
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        checkpointing: str = CHUNKS,
+        cache: TextCache | None = None,
+    ) -> None:
+        """Load everything but the text encoder, which runs only if a prompt is not in the cache.
+
+        Parameters:
+            folder: In diffusers format.
+            name: As the user called it, by default the folder's name.
+            dtype: Of the transformer and the text encoder.
+        """
+        from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+        folder, device = Path(folder), torch.device(device)
+        spec = read_spec(folder, name or folder.name)
+        dtype = half_or_float(device, dtype)
+        transformer = WanTransformer3DModel.from_pretrained(folder, subfolder="transformer", torch_dtype=dtype, local_files_only=True)
+        vae = AutoencoderKLWan.from_pretrained(folder, subfolder="vae", torch_dtype=torch.float32, local_files_only=True)
+        text = TextEncoder(folder, TEXT_LENGTH, device, dtype, padding=ZEROED, clean=True)
+        super().__init__(spec, read_schedule(folder, _tokens(spec)), transformer, vae, text, cache)
+        self.checkpointing = checkpointing
+
+    def _latent(self, pixels: torch.Tensor) -> torch.Tensor:
+        return normalise(encode_mean(self.vae, pixels, self.checkpointing), self.vae.config.latents_mean, self.vae.config.latents_std)
+
+    def _velocity(self, noisy: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
+        result: Any = self.transformer(noisy.to(self.dtype), self._time(noisy, sigma), text, return_dict=False)
+        return result[0].float()
+
+
+def _tokens(spec: PriorSpec) -> int:
+    frames = (spec.frames - 1) // spec.temporal_stride + 1
+    return frames * (spec.height // spec.size_multiple) * (spec.width // spec.size_multiple)
