@@ -71,6 +71,8 @@ def run(
         progress.note(f"prior: {params.prior} on {device}")
         prior = load_prior(params.prior, device=device, rig=rig, splat=splat)
     settings = resolve(params, prior.spec)
+    if hasattr(prior, "frame_rate"):
+        prior.frame_rate = settings.fps  # some networks are told it
     if settings.speed is None:
         speed, why = default_speed(rig, prompt)
         settings = dataclasses.replace(settings, speed=speed)

@@ -16,7 +16,8 @@ from stages.distill import stage
 from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
-from stages.distill.priors.ltx import LTXVideo
+from stages.distill.priors.flow import read_schedule
+from stages.distill.priors.ltx import LTXVideo, read_spec
 from stages.distill.priors.text_encoder import TextEncoder
 from stages.distill.score import score, surrogate
 
@@ -220,6 +221,32 @@ def test_text_is_encoded_once_as_by_the_pipeline_with_its_mask(prior, pipeline, 
     assert torch.equal(ours.positive, again.positive) and torch.equal(ours.negative, again.negative)
 
 
+def test_a_tokenizer_of_sentencepiece_is_read_and_its_absence_explained(prior, folder, tmp_path, monkeypatch):
+    whole = tmp_path / "as-published"
+    shutil.copytree(folder, whole)
+    shutil.rmtree(whole / "tokenizer")
+    with pytest.raises(MissingError, match="has no folder 'tokenizer' and the prompt is not in the cache"):
+        registry.load_prior(str(whole)).encode_prompt("a tiger")
+    (whole / "tokenizer").mkdir()
+    with pytest.raises(MissingError, match=r"tokenizer: cannot be read .*; pip install 'akd\[priors\]' brings sentencepiece and protobuf"):
+        registry.load_prior(str(whole)).encode_prompt("a tiger")
+    pieces = pytest.importorskip("sentencepiece", reason="sentencepiece is not installed (extra 'priors')")
+    pytest.importorskip("google.protobuf", reason="protobuf is not installed (extra 'priors')")
+    sentences = iter(["a tiger is walking", "the beast runs over the ground", "an animal jumps high"] * 20)
+    file = whole / "tokenizer" / "spiece.model"
+    with open(file, "wb") as stream:
+        pieces.SentencePieceTrainer.train(
+            sentence_iterator=sentences, model_writer=stream, vocab_size=32, pad_id=0, eos_id=1, unk_id=2, bos_id=-1, minloglevel=2, hard_vocab_limit=False
+        )
+    kept = {"tokenizer_class": "T5Tokenizer", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "extra_ids": 0}
+    (whole / "tokenizer" / "tokenizer_config.json").write_text(json.dumps(kept))
+    encoder = TextEncoder(whole, 128, prior.device, prior.dtype)
+    encoder._load()
+    seen = encoder.parts[0]("a tiger", padding="max_length", max_length=32).input_ids
+    words = pieces.SentencePieceProcessor(model_file=str(file)).encode("a tiger")
+    assert seen == [*words, 1, *[0] * (31 - len(words))]
+
+
 def test_half_precision_gives_float32_estimates(prior, folder):
     half = LTXVideo(folder, dtype=torch.bfloat16)
     assert {half.transformer.dtype, half.vae.dtype} == {torch.bfloat16}
@@ -249,9 +276,26 @@ def test_other_and_missing_models_are_refused(folder, tmp_path, monkeypatch):
         registry.load_prior("ltx-video")
 
 
-def test_the_stage_runs_with_it(folder):
+def test_the_published_configuration_is_understood(folder, tmp_path):
+    # Lightricks/LTX-Video in diffusers format: what its configuration files say of the sizes
+    published = {
+        "transformer": {"_class_name": "LTXVideoTransformer3DModel", "in_channels": 128, "patch_size": 1, "patch_size_t": 1},
+        "vae": {"latent_channels": 128, "patch_size": 4, "patch_size_t": 1, "spatio_temporal_scaling": [True, True, True, False]},
+    }
+    for part, values in published.items():
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(values))
+    shutil.copytree(folder / "scheduler", tmp_path / "scheduler")
+    spec = read_spec(tmp_path, "ltx-video")
+    assert (spec.frame_rule, spec.size_multiple, spec.latent_channels) == ("8k+1", 32, 128)
+    spec.check_clip(spec.frames, spec.height, spec.width)
+    assert read_schedule(tmp_path, 10 * 15 * 22).shift == pytest.approx(math.exp(0.95 + 1.1 * (3300 - 1024) / 3072))
+
+
+def test_the_stage_runs_with_it_and_tells_it_the_frame_rate(folder, prior):
     params = Params(prior=str(folder), iterations=2, views=2, frames=9, height=32, width=48, fps=12, device="cpu")
-    motion = stage.run(beast.rig(), beast.splat(beads=3), "a tiger walking", params)
+    motion = stage.run(beast.rig(), beast.splat(beads=3), "a tiger walking", params, prior=prior)
     motion.validate()
+    assert prior.frame_rate == 12
     assert motion.frame_count == 9 and motion.fps == 12 and motion.report["prior"] == "tiny-ltx"
     assert abs(motion.angles).max() > 0 and motion.losses[:, motion.loss_names.index("guidance_rms")].min() > 0

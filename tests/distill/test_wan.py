@@ -16,8 +16,9 @@ from stages.distill import stage
 from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
+from stages.distill.priors.flow import read_schedule
 from stages.distill.priors.text_encoder import TextEncoder
-from stages.distill.priors.wan import Wan
+from stages.distill.priors.wan import Wan, read_spec
 from stages.distill.priors.wan_vae import CHUNKS, MODES, SEGMENTS, encode_mean
 from stages.distill.score import score, surrogate
 
@@ -106,6 +107,27 @@ def test_the_specification_comes_from_the_model(loaded):
     assert (small.frames, small.height, small.width, small.fps, small.size_multiple, small.frame_rule) == (49, 480, 832, 16.0, 16, "4k+1")
     assert (large.frames, large.height, large.width, large.fps, large.size_multiple, large.spatial_stride) == (73, 704, 1280, 24.0, 32, 16)
     assert small.prediction == large.prediction == "flow" and small.licence == "Apache-2.0" and small.latent_channels == 4
+
+
+@pytest.mark.parametrize(
+    ("vae", "transformer", "expected"),
+    [
+        ({"base_dim": 96}, {"in_channels": 16, "patch_size": [1, 2, 2]}, (16, 8, 16)),
+        ({"z_dim": 48, "patch_size": 2, "scale_factor_spatial": 16}, {"in_channels": 48, "patch_size": [1, 2, 2]}, (48, 16, 32)),
+    ],
+    ids=["Wan2.1-T2V", "Wan2.2-TI2V-5B"],
+)
+def test_the_published_configurations_are_understood(folders, tmp_path, vae, transformer, expected):
+    # what the files of Wan-AI on the hub say of the sizes; those of Wan2.1 are older than most names
+    for part, values in (("vae", vae), ("transformer", {"_class_name": "WanTransformer3DModel"} | transformer)):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text(json.dumps(values))
+    shutil.copytree(folders["wan2.1"] / "scheduler", tmp_path / "scheduler")
+    (tmp_path / "model_index.json").write_text('{"_class_name": "WanPipeline", "boundary_ratio": null, "transformer_2": [null, null]}')
+    spec = read_spec(tmp_path, "wan")
+    assert (spec.latent_channels, spec.spatial_stride, spec.size_multiple) == expected and spec.frame_rule == "4k+1"
+    spec.check_clip(spec.frames, spec.height, spec.width)
+    assert read_schedule(tmp_path, 1).shift == 3.0
 
 
 def test_it_is_a_prior_loaded_as_it_was_saved(prior, folders):

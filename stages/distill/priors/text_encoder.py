@@ -85,7 +85,11 @@ class TextEncoder:
             check_parts(self.folder, "whole", ("text_encoder",))
             kind = read_config(self.folder / "text_encoder").get("model_type")
             network = transformers.UMT5EncoderModel if kind == "umt5" else transformers.T5EncoderModel
-            tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+            try:
+                tokenizer = transformers.AutoTokenizer.from_pretrained(self.folder / "tokenizer", local_files_only=True)
+            except (ImportError, OSError, ValueError) as error:  # without protobuf transformers takes a sentencepiece file for another kind
+                remedy = "pip install 'akd[priors]' brings sentencepiece and protobuf; if it is there, download the model again."
+                raise MissingError(f"{self.folder / 'tokenizer'}: cannot be read ({type(error).__name__});", remedy) from error
             encoder = network.from_pretrained(self.folder / "text_encoder", dtype=self.dtype, local_files_only=True)
             self.parts = tokenizer, encoder.to(self.device).eval().requires_grad_(False)
         return self.parts
