@@ -244,6 +244,8 @@ def test_films_of_another_recipe_are_refused(folder, monkeypatch):
     monkeypatch.setattr(data, "PHASE", 0.5)
     with pytest.raises(InputError, match="holds films made with another phase"):
         fit.run(folder, dataclasses.replace(PLAN, steps=1), model=TINY)
+    library = films.prepare(folder / films.FOLDER, TINY, 1, "", None, 1, fit.SILENT, resumed=True)  # a run goes on with the films it has
+    assert len(library.paths) == 1
 
 
 def test_a_damaged_film_is_named(whole, tmp_path):

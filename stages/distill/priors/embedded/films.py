@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -10,9 +11,10 @@ import multiprocessing
 import os
 import shutil
 import signal
+import threading
 import zlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +97,9 @@ def available_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if "SC_PHYS_PAGES" in names else 0
 
 
-def prepare(folder: Path, config: ModelConfig, chunks: int, artists: str, load: Load | None, processes: int, progress: Progress) -> Library:
+def prepare(
+    folder: Path, config: ModelConfig, chunks: int, artists: str, load: Load | None, processes: int, progress: Progress, *, resumed: bool = False
+) -> Library:
     """Film what is missing.
 
     Parameters:
@@ -103,17 +107,18 @@ def prepare(folder: Path, config: ModelConfig, chunks: int, artists: str, load: 
         artists: Folder of animated files, "" for none.
         load: Imports one of them (the stages asset and rig, which a stage does not import).
         processes: That film; 0 = one per processor.
+        resumed: A run was begun with these films: it goes on with them where all are there, however they were made.
 
     Raises:
         InputError: The films there are of another scene, or no file of `artists` can be learnt from. StorageError: No room.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = _record(folder, config)
+    missing = [chunk for chunk in range(chunks) if not data.chunk_path(folder, chunk).exists()]
+    record = _record(folder, config, keep=resumed and not missing)
     check_room(folder, config, chunks)
     about: dict[str, dict[str, Any]] = {}
     if artists:
         about = _artists(folder, config, record, Path(artists), load, progress)
-    missing = [chunk for chunk in range(chunks) if not data.chunk_path(folder, chunk).exists()]
     if missing:
         progress.begin(f"films, {data.BODIES_PER_CHUNK * data.CLIPS_PER_BODY} clips each", len(missing))
         for done, _ in enumerate(_chunks(folder, config, missing, processes or _processors()), 1):
@@ -122,8 +127,8 @@ def prepare(folder: Path, config: ModelConfig, chunks: int, artists: str, load: 
     return Library(paths, about)
 
 
-def _record(folder: Path, config: ModelConfig) -> dict[str, Any]:
-    """What is known of the films that are there; a new record where there are none."""
+def _record(folder: Path, config: ModelConfig, *, keep: bool) -> dict[str, Any]:
+    """What is known of the films that are there; a new record where there are none. `keep`: take them however they were made."""
     scene = dataclasses.asdict(config.scene())
     recipe = {"scene": scene, "shares": data.SHARES, "per_body": data.CLIPS_PER_BODY, "bodies": data.BODIES_PER_CHUNK, "phase": data.PHASE}
     recipe = json.loads(json.dumps(recipe))
@@ -137,7 +142,7 @@ def _record(folder: Path, config: ModelConfig) -> dict[str, Any]:
         return record
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: cannot be read ({error});", "delete the folder to film again.") from error
-    if known != recipe:
+    if known != recipe and not keep:
         different = sorted(name for name in recipe if known.get(name) != recipe[name])
         raise InputError(f"{folder}: holds films made with another {', '.join(different)};", "choose another --out, or delete the folder to film again.")
     return record
@@ -150,14 +155,33 @@ def _chunks(folder: Path, config: ModelConfig, missing: list[int], processes: in
             for chunk in missing:
                 yield _chunk(folder, config, chunk)
         return
-    context = multiprocessing.get_context("spawn")
+    context, before = multiprocessing.get_context("spawn"), set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(processes, len(missing)), mp_context=context, initializer=_alone) as pool:
-        jobs = [pool.submit(_chunk, folder, config, chunk) for chunk in missing]
         try:
+            with _deaf():
+                jobs = [pool.submit(_chunk, folder, config, chunk) for chunk in missing]
             for job in as_completed(jobs):
                 yield job.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        except BrokenExecutor as error:
+            raise InputError(f"--processes {processes}: a process that films was killed, for lack of memory perhaps;", "give fewer.") from error
+        except BaseException:
+            # a chunk takes long: nobody waits for the ones begun
+            for child in set(multiprocessing.active_children()) - before:
+                child.terminate()
+            raise
+
+
+@contextlib.contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes begun in here do not hear Ctrl-C, not even while they start; their parent ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
 
 
 def _chunk(folder: Path, config: ModelConfig, chunk: int) -> int:
@@ -168,10 +192,9 @@ def _chunk(folder: Path, config: ModelConfig, chunk: int) -> int:
 
 
 def _alone() -> None:
-    """One thread a process; Ctrl-C is the parent's."""
+    """One thread a process."""
     import numba
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     numba.set_num_threads(1)
 

@@ -97,7 +97,8 @@ def run(out: Path, plan: Plan, progress: Progress = SILENT, *, load: films.Load 
         known = recorded(out)
         plan = settle(out, plan)
         begin = _start(plan, known, model)
-        library = films.prepare(out / films.FOLDER, begin.config, plan.chunks or 1, plan.clips or "", load, plan.processes, progress)
+        where, artists = out / films.FOLDER, plan.clips or ""
+        library = films.prepare(where, begin.config, plan.chunks or 1, artists, load, plan.processes, progress, resumed=bool(known))
         codec = _codec(out, begin, library, resumed=bool(known))
         latents = films.latents(library, begin.config, codec, progress)
         with _threads(plan.threads):
@@ -272,7 +273,8 @@ def _between_steps(trainer: Trainer) -> Iterator[None]:
         return advance()
 
     for one in (signal.SIGINT, signal.SIGTERM):
-        old[one] = signal.signal(one, ask)
+        if signal.getsignal(one) is not signal.SIG_IGN:  # as in the background of a script
+            old[one] = signal.signal(one, ask)
     trainer.advance = step  # type: ignore[method-assign]
     try:
         yield
@@ -313,7 +315,7 @@ def _finish(trainer: Trainer, codec: Codec, out: Path, show: _Pictures, about: d
 def _last_line(log: Path, trainer: Trainer, unexplained: dict[float, float]) -> None:
     """The log ends with the validation of what is shipped."""
     rows = sheets.read_log(log)
-    if not rows or rows[-1]["step"] < trainer.step:
+    if not rows or rows[-1]["step"] < trainer.step or f"unexplained_{LEVELS[0]:g}" not in rows[-1]:
         with open(log, "a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerow([trainer.step, f"{trainer.seconds:.0f}", "", *(f"{value:.4f}" for value in unexplained.values())])
 

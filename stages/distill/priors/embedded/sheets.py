@@ -177,7 +177,7 @@ def _points(log: Sequence[dict[str, float]], name: str) -> list[tuple[float, flo
 
 def _plot(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], label: str, lines: dict[str, list[tuple[float, float]]], scale: int) -> None:
     """Lines in a box with axes from zero and a legend. [box in px: left, top, right, bottom]"""
-    left, top, right, bottom = box[0] + 48, box[1] + 26, box[2] - 20, box[3] - 30
+    left, top, right, bottom = box[0] + 48, box[1] + 26, box[2] - 118, box[3] - 30
     every = [point for line in lines.values() for point in line]
     end = _ticks(max((x for x, _ in every), default=1.0))
     # the first values are far above the rest: what matters is lower
@@ -202,8 +202,7 @@ def _plot(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], label: str,
             draw.ellipse((x - 3 * scale, y - 3 * scale, x + 3 * scale, y + 3 * scale), color)
     for index, (name, points) in enumerate(lines.items()):
         color = _HUES[index % len(_HUES)]
-        at = (right - 100) * scale, (top + 12 + 17 * index) * scale
-        draw.rectangle((at[0] - 4 * scale, at[1] - 9 * scale, right * scale, at[1] + 9 * scale), _PAPER)
+        at = (right + 18) * scale, (top + 8 + 18 * index) * scale
         draw.line([at, (at[0] + 16 * scale, at[1])], color, 3 * scale)
         last = f"  {points[-1][1]:.3f}" if points else ""
         draw.text((at[0] + 20 * scale, at[1]), f"{name}{last}", _INK, _font(12 * scale), anchor="lm")
