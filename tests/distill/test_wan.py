@@ -326,8 +326,9 @@ def test_damaged_folders_are_refused(folders, tmp_path):
     folder = tmp_path / "broken"
     shutil.copytree(folders["wan2.1"], folder)
     (folder / "transformer" / "diffusion_pytorch_model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(MissingError, match="lacks one-of-two.safetensors .2 of its files"):
-        registry.load_prior(str(folder))
+    for use in (registry.load_prior, lambda name: registry.check_request(name, "a tiger walking")):
+        with pytest.raises(MissingError, match="lacks one-of-two.safetensors .2 of its files"):
+            use(str(folder))
     shutil.rmtree(folder / "transformer")
     with pytest.raises(MissingError, match="no folder 'transformer'; give the folder of a Wan model"):
         registry.load_prior(str(folder))
@@ -350,6 +351,21 @@ def test_models_are_found_in_the_cache_without_a_network(folders, tmp_path, monk
     monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **how: calls.append((name, how)) or str(folders["wan2.1"]))
     prior = registry.load_prior("wan2.1-1.3b")
     assert prior.spec.name == "wan2.1-1.3b" and calls == [("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", {"local_files_only": True})]
+    assert registry.read_model("wan2.1-1.3b") == prior.spec
+    status = {row.name: row for row in registry.prior_status()}
+    assert status["wan2.1-1.3b"].usable and "Apache-2.0, about 50 GB of GPU memory" in status["wan2.1-1.3b"].detail
+
+
+def test_an_interrupted_download_is_not_taken_for_the_model(folders, tmp_path, monkeypatch):
+    import huggingface_hub
+
+    folder = tmp_path / "half"
+    shutil.copytree(folders["wan2.1"], folder)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **how: str(folder))
+    assert registry.find_model("wan2.1-1.3b") == folder
+    (folder / "vae" / "diffusion_pytorch_model.safetensors.index.json").write_text('{"weight_map": {"a": "one-of-two.safetensors"}}')
+    with pytest.raises(MissingError, match="is not on this machine; hf download Wan-AI/Wan2.1-T2V-1.3B-Diffusers gets it"):
+        registry.find_model("wan2.1-1.3b")
 
 
 def test_the_stage_runs_with_it(folders):

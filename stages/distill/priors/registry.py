@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from schemas.rig import Rig
     from schemas.splat import Splat
 
-    from .base import VideoPrior
+    from .base import PriorSpec, VideoPrior
 
 BUILTIN = ("embedded", "ideal")
 _EMBEDDED = Path(__file__).parent / "embedded" / "weights"
@@ -106,6 +106,17 @@ def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat:
     return load(folder, name=name if name in MODELS else "", device=device)
 
 
+def read_model(name: str) -> PriorSpec:
+    """The specification of a large model from its configuration files; reads no weights.
+
+    Raises:
+        InputError: Unknown name, or a model that is no prior. MissingError: It is not on this machine, or not all of it.
+    """
+    folder = find_model(name)
+    module, _ = FAMILIES[pipeline_class(folder)]
+    return importlib.import_module(f".{module}", __package__).read_spec(folder, name if name in MODELS else folder.name)
+
+
 def own_folder(name: str) -> Path | None:
     """Folder of weights of the built-in model: its own for "embedded", a trained one for a path; None for another model."""
     if name == "embedded":
@@ -153,7 +164,7 @@ def check_request(name: str, prompt: str) -> None:
 
     Raises:
         InputError: No such prior, or the built-in one does not know a word of the prompt or never saw its motion.
-        MissingError: The model is not downloaded.
+        MissingError: The model is not downloaded, or not all of it.
     """
     own = own_folder(name)
     if own is not None:
@@ -170,7 +181,7 @@ def check_request(name: str, prompt: str) -> None:
         if not gait_in(prompt):
             raise InputError(f"prompt '{prompt}': the ideal prior knows {', '.join(CORE)};", "name one of them.")
     else:
-        find_model(name)
+        read_model(name)
 
 
 def prior_status() -> list[PriorStatus]:
