@@ -32,7 +32,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 """Changes to the base: part colours, reference image, plain background, 4 frames a latent frame."""
 
-GUIDANCE = {"guidance-1": 1.0, "guidance-4": 4.0, "guidance-7.5": 7.5}
+GUIDANCE = {"guidance-2": 2.0, "guidance-4": 4.0, "guidance-7.5": 7.5}
 """Arms that distil from the networks of the base with another guidance than the default."""
 
 

@@ -14,8 +14,8 @@ from .model import TRAIN_STEPS, ModelConfig, alpha_sigma
 
 # chosen on tuning bodies, see docs/prior.md
 DEFAULTS: dict[str, Any] = {
-    "iterations": 200,
-    "guidance_scale": 2.0,
+    "iterations": 150,
+    "guidance_scale": 1.0,
     "views": 2,
     "modes": 8,
     "unfold": 0.0,
