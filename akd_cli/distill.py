@@ -12,10 +12,23 @@ from .asset import Source
 from .options import Options
 
 Prompt = Annotated[str, typer.Option("--prompt", "-p", help='What it does, such as "a tiger walking".', show_default=False, rich_help_panel="Parameters")]
-EXAMPLES = 'akd distill --prompt "a tiger walking"', 'akd distill path/to/wolf.glb --prompt "a wolf walking" --iterations 400'
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print what the run would cost (sizes, FLOPs, memory, hours) and stop.", rich_help_panel="Where and how")
+]
+EXAMPLES = (
+    'akd distill --prompt "a tiger walking"',
+    'akd distill path/to/wolf.glb --prompt "a wolf walking" --iterations 400',
+    ('akd distill --prompt "a tiger walking" --prior cogvideox-5b --dry-run'),
+)
 
 
-def distill(prompt: Prompt, source: Source = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+def distill(
+    prompt: Prompt,
+    source: Source = None,
+    dry_run: DryRun = False,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    params: Params = Params(),  # noqa: B008 (frozen)
+) -> None:
     """Optimise joint angles until the video model finds the renderings likely for the prompt.
 
     Without a workspace it takes the built-in character that the prompt names. Interrupted, it goes on where it stopped.
@@ -29,8 +42,81 @@ def distill(prompt: Prompt, source: Source = None, options: Options = Options(),
 
     if not prompt.strip():
         raise InputError('--prompt "": is empty;', 'say what the character does, such as "a tiger walking".')
+    if dry_run:
+        show_plan(prompt.strip(), source, options, params)
+        return
     check_request(params.prior, prompt)
     run("distill", options, params, source=source, prompt=prompt.strip(), motion=slug(prompt))
+
+
+def show_plan(prompt: str, source: str | None, options: Options, params: Params) -> None:
+    """Print the plan of a run. Writes nothing, and needs neither an asset nor the model: what is missing is assumed or said."""
+    import dataclasses
+
+    from schemas.errors import MissingError
+    from stages.distill import plan
+    from stages.distill.priors.registry import check_request
+    from stages.distill.stage import choose_device
+
+    from .console import Console
+
+    remedy = ""
+    try:
+        check_request(params.prior, prompt)
+    except MissingError as error:
+        remedy = str(error)
+    kernels, joints, measured = _body(prompt, source, options)
+    made = plan.plan(params, plan.measure(choose_device(params.device)), kernels=kernels, joints=joints)
+    data = {**dataclasses.asdict(made), "kernels": kernels, "kernels_assumed": not measured}
+    Console(options.quiet, options.json).result(data, *plan_lines(made, kernels, measured, remedy))
+
+
+def plan_lines(made: Any, kernels: int, measured: bool, remedy: str = "") -> list[str]:
+    """The plan for people."""
+    from .console import duration, table
+
+    many = made.views != 1
+    modes = ", ".join(f"{name.replace('+', ' + ')} {value:g}" for name, value in made.memory_gb.items() if name != "used")
+    fits = "fits" if made.fits else "does not fit"
+    advice = (
+        ""
+        if made.fits
+        else "; lower --views, --frames or --height and --width"
+        + (", or try --offload" if made.device["kind"] == "cuda" and made.checkpointing and not made.offload else "")
+    )
+    tflop = made.tflop
+    parts = ", ".join(f"{name} {tflop[name]:.3g}" for name in ("render", "encode", "transformer", "backward"))
+    saved = f"; encoder checkpointing {made.checkpointing}{', transformer offloaded' if made.offload else ''}" if made.checkpointing else ""
+    millions = ", ".join(f"{name} {count / 1e6:.1f} M" for name, count in made.parameters.items())
+    least, likely = (duration(3600 * made.hours[name]) for name in ("least", "likely"))
+    rows = [
+        ("prior", f"{made.prior} ({made.licence})"),
+        ("clip", f"{made.views} view{'s' if many else ''} of {made.frames} frames, {made.height} x {made.width} px, {made.fps:g} Hz"),
+        ("latent", f"{' x '.join(map(str, made.latent))} (frames, channels, height, width), {made.tokens} tokens"),
+        ("parameters", millions),
+        ("body", f"{kernels} kernels{'' if measured else ' (assumed: no splat yet)'}"),
+        ("iteration", f"{tflop['total']:.4g} TFLOP: {parts}{saved}"),
+        ("memory", f"{made.memory_gb['used']:g} GB (computed), {made.device['free_gb']:g} GB free: {fits}{advice}"),
+        *([("", f"by encoder checkpointing, in GB: {modes}")] if modes else []),
+        ("device", f"{made.device['name']}: {made.device['matmul_tflops']:g} TFLOP/s measured on large matrix products"),
+        ("time", f"{made.iterations} iterations: at least {least}, likely about {likely}"),
+    ]
+    return [*table(rows), *([remedy] if remedy else [])]
+
+
+def _body(prompt: str, source: str | None, options: Options) -> tuple[int, int, bool]:
+    """Kernels and joints of the workspace's splat; assumed, and False, where there is none yet."""
+    from schemas.errors import AkdError
+    from stages.splat.params import Params as SplatParams
+
+    from .chain import Chain
+    from .workspace import resolve
+
+    try:
+        splat = Chain(resolve(options.workspace, source, prompt)[0]).load("splat")
+    except AkdError:
+        return SplatParams().kernels, 20, False
+    return len(splat.means), splat.weights.shape[1], True
 
 
 def make(job: Any) -> Any:

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
     from .priors.base import PriorSpec
 
 WEIGHTINGS = ("one", "sigma2", "eps")
+CHECKPOINTING = ("none", "resnets", "blocks", "nested")
 
 
 @dataclasses.dataclass(frozen=True)
 class Params:
     """Distillation (METHOD 5 and 6). None means: what the prior wants (`PriorSpec.defaults`), else `FALLBACK`."""
 
-    prior: str = param("embedded", "Video model: embedded, ideal, cogvideox-2b, cogvideox-5b, cogvideox1.5-5b, or a folder in diffusers format.")
+    prior: str = param(
+        "embedded",
+        "Video model: embedded, ideal, cogvideox-2b, cogvideox-5b, cogvideox1.5-5b, wan2.1-1.3b, wan2.1-14b, wan2.2-ti2v-5b, ltx-video, "
+        "or a folder in diffusers format.",
+    )
     iterations: int | None = param(None, "Optimisation steps (default: the prior's; the paper uses 10000).", low=1)
     seed: int = param(0, "Seed of cameras, noise levels and noise.", low=0)
     negative: str = param("", "Negative prompt for classifier-free guidance.")
@@ -44,7 +49,17 @@ class Params:
     t_min_end: float | None = param(None, "Lowest noise level after annealing.", low=0, high=1)
     t_max_end: float | None = param(None, "Highest noise level after annealing.", low=0, high=1)
     anneal: float | None = param(None, "Share of the steps over which the noise levels are annealed.", low=0, high=1)
+    tolerance: float | None = param(
+        None, "Stop after annealing once a tenth of the steps changes the joint angles by less than this (rms); 0 = never.", unit="rad", low=0, high=10
+    )
     checkpoint_every: float = param(60.0, "Seconds between checkpoints.", unit="s", low=0, invalidating=False)
+    checkpointing: str = param(
+        "auto",
+        "What of the video encoder is computed twice to save memory: the least that fits, or as named.",
+        choices=("auto", *CHECKPOINTING),
+        invalidating=False,
+    )
+    offload: bool = param(False, "Keep the video transformer's weights in the host's memory between its calls.", invalidating=False)
     device: str = param("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), invalidating=False)
 
 
@@ -68,6 +83,7 @@ FALLBACK: dict[str, Any] = {
     "t_min_end": 0.02,
     "t_max_end": 0.5,
     "anneal": 0.5,
+    "tolerance": 0.0,
 }
 
 

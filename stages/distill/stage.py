@@ -73,6 +73,8 @@ def run(
     settings = resolve(params, prior.spec)
     if hasattr(prior, "frame_rate"):
         prior.frame_rate = settings.fps  # some networks are told it
+    if hasattr(prior, "prepare"):
+        progress.note(prior.prepare(settings))
     if settings.speed is None:
         speed, why = default_speed(rig, prompt)
         settings = dataclasses.replace(settings, speed=speed)
@@ -129,19 +131,35 @@ class _Distillation:
             self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
         self.iteration, self.losses = 0, []
+        self.past: torch.Tensor | None = None  # joint angles a tenth of the steps ago
+        self.converged = False
         self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
 
     def optimise(self, progress: Progress, checkpoint: Path | None, clock: checkpoints.Clock) -> None:
         total = self.settings.iterations
         progress.begin("distill", total)
-        while self.iteration < total:
+        while self.iteration < total and not self.converged:
             row = self.step()
             self.losses.append(row)
             self.iteration += 1
+            self.converged = self._has_converged()
             self.done = self.state()
             progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
-            if checkpoint is not None and self.iteration < total and clock.due():
+            if self.converged:
+                progress.note(f"converged after {self.iteration} of {total} steps")
+            elif checkpoint is not None and self.iteration < total and clock.due():
                 self.save(checkpoint, clock)
+
+    @torch.no_grad()
+    def _has_converged(self) -> bool:
+        """Whether the last tenth of the steps changed the joint angles by less than the tolerance."""
+        settings = self.settings
+        window = max(settings.iterations // 10, 1)
+        if settings.tolerance == 0 or self.iteration % window:
+            return False
+        before, self.past = self.past, self.variables.frames().angles.clone()
+        annealed = self.iteration >= settings.anneal * settings.iterations
+        return annealed and before is not None and float((self.past - before).square().mean().sqrt()) < settings.tolerance
 
     def step(self) -> list[float]:
         """One iteration: render, ask the prior, descend. Returns the row of `LOSS_NAMES`."""
@@ -223,6 +241,8 @@ class _Distillation:
             "optimiser": copy.deepcopy(self.optimiser.state_dict()),
             "generator": self.generator.get_state(),
             "rng": json.dumps(self.rng.bit_generator.state),
+            "past": None if self.past is None else self.past.clone(),
+            "converged": self.converged,
         }
 
     def save(self, path: Path, clock: checkpoints.Clock) -> None:
@@ -240,7 +260,7 @@ class _Distillation:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = json.loads(state["rng"])
-        self.iteration, self.losses = state["iteration"], state["losses"]
+        self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
         self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
         return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])

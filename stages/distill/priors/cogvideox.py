@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 
 from schemas.errors import InputError
 
+from .. import costs
 from ..score import clean_estimate, guide
 from .base import PriorSpec, TextCondition
 from .folder import check_parts, read_config
@@ -43,6 +46,11 @@ def _spec(folder: Path, name: str) -> PriorSpec:
         raise InputError(f"{folder}: is an image-to-video model (it takes {transformer['in_channels']} latent channels);", "use the text-to-video one.")
     if scheduler["prediction_type"] not in _PREDICTION:
         raise InputError(f"{folder}: its prediction type '{scheduler['prediction_type']}' is not v_prediction or epsilon.")
+    return make_spec(transformer, vae, scheduler["prediction_type"], name)
+
+
+def make_spec(transformer: Mapping[str, Any], vae: Mapping[str, Any], prediction: str, name: str) -> PriorSpec:
+    """The specification from the contents of the configuration files; KeyError where one lacks something."""
     strides = 2 ** (len(vae["block_out_channels"]) - 1)
     temporal = int(vae["temporal_compression_ratio"])
     newer = transformer.get("patch_size_t") is not None
@@ -50,7 +58,7 @@ def _spec(folder: Path, name: str) -> PriorSpec:
     height, width = (768, 1360) if newer and transformer["sample_height"] == transformer["sample_width"] else (None, None)
     return PriorSpec(
         name=name,
-        prediction=_PREDICTION[scheduler["prediction_type"]],
+        prediction=_PREDICTION[prediction],
         frames=int(transformer["sample_frames"]),
         height=height or int(transformer["sample_height"]) * strides,
         width=width or int(transformer["sample_width"]) * strides,
@@ -97,14 +105,71 @@ class CogVideoX:
         self.scheduler = CogVideoXDDIMScheduler.from_pretrained(self.folder, subfolder="scheduler", local_files_only=True)
         for network in (self.transformer, self.vae):
             network.to(self.device).eval().requires_grad_(False)
-        # checkpoint the residual blocks only: the library nests a second level around them, which costs a further
-        # forward pass (522 against 378 TFLOP at 49 x 480 x 720) and gives the same gradient
-        self.vae.enable_gradient_checkpointing()
-        self.vae.encoder.gradient_checkpointing = False
+        if self.device.type == "cuda":
+            self.vae.decoder.to("cpu")  # distillation only encodes
+        self.set_checkpointing("resnets")
+        self.offload = False
         self.alphas_cumprod = self.scheduler.alphas_cumprod.double()
         self.text = TextEncoder(self.folder, int(self.transformer.config.max_text_seq_length), self.device, self.dtype)
         self.cache = cache
         self.diagnostics: dict[str, float] = {}
+
+    def prepare(self, settings: Any) -> str:
+        """Choose how memory is saved for the clips of a run. Neither choice changes a number.
+
+        Parameters:
+            settings: Resolved distill parameters; of those `checkpointing` (one of `costs.MODES`, or "auto" for the
+                fastest that fits into the memory that is free) and `offload` (keep the transformer's weights in the
+                host's memory, on CUDA alone).
+
+        Returns:
+            A note for the user.
+        """
+        from ..plan import free_memory
+
+        kind, vae = self.device.type, dict(self.vae.config)
+        clip, guided = (settings.views, settings.frames, settings.height, settings.width), settings.guidance_scale != 1
+        if settings.offload and kind == "cuda":
+            self._move_out()
+        resident = sum(p.numel() * p.element_size() for part in (self.transformer, self.vae) for p in part.parameters() if p.device.type == kind)
+        config = {"transformer": dict(self.transformer.config), "vae": vae}
+        free = free_memory(kind) + resident
+        mode = costs.choose(config, clip, guided=guided, offload=self.offload, kind=kind, free=free, mode=settings.checkpointing)
+        self.set_checkpointing(mode)
+        network = costs.transformer(config["transformer"], *costs.latent_size(vae, clip[1:]))
+        need = costs.memory(network, costs.encoder(vae, *clip[1:], mode), clip, guided=guided, offload=self.offload, kind=kind)
+        offloaded = ", transformer offloaded" if self.offload else ""
+        return f"encoder checkpointing: {mode}{offloaded}; about {need.total / 1e9:.1f} of {free / 1e9:.1f} GB, computed"
+
+    def set_checkpointing(self, mode: str) -> None:
+        """What of the encoder the backward pass computes again, one of `costs.MODES`; "nested" is the library's own."""
+        self.vae.enable_gradient_checkpointing()
+        encoder = self.vae.encoder
+        encoder.gradient_checkpointing = mode in ("blocks", "nested")
+        for block in (*encoder.down_blocks, encoder.mid_block):
+            block.gradient_checkpointing = mode in ("resnets", "nested")
+
+    def _move_out(self) -> None:
+        """Keep the transformer's weights in pinned memory of the host; `_inside` brings them back for a while."""
+        for parameter in self.transformer.parameters():
+            parameter.data = parameter.data.cpu().pin_memory()
+        torch.cuda.empty_cache()
+        self.offload = True
+
+    @contextmanager
+    def _inside(self) -> Iterator[None]:
+        """The transformer on the device. Its host copy is kept, so that only one way is copied."""
+        if not self.offload:
+            yield
+            return
+        host = [parameter.data for parameter in self.transformer.parameters()]
+        try:
+            for parameter in self.transformer.parameters():
+                parameter.data = parameter.data.to(self.device, non_blocking=True)
+            yield
+        finally:
+            for parameter, data in zip(self.transformer.parameters(), host, strict=True):
+                parameter.data = data
 
     def encode_prompt(self, prompt: str, negative: str = "", *, facing: str = "") -> TextCondition:
         """T5 embeddings, padded to the model's length, from the cache where possible. [(1, 226, 4096)]
@@ -131,11 +196,12 @@ class CogVideoX:
         """Equation (6) with classifier-free guidance, in float32. [(B, F', C, h, w)]"""
         alpha, sigma = self.alpha_sigma(u)
         squares, clean = [], []
-        for index in range(len(noisy)):
-            positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
-            prediction, rms = self._guided(noisy[index : index + 1], self._step(u), negative, positive, guidance_scale)
-            clean.append(clean_estimate(self.spec.prediction, noisy[index : index + 1], prediction, alpha, sigma))
-            squares.append(rms * rms)
+        with self._inside():
+            for index in range(len(noisy)):
+                positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
+                prediction, rms = self._guided(noisy[index : index + 1], self._step(u), negative, positive, guidance_scale)
+                clean.append(clean_estimate(self.spec.prediction, noisy[index : index + 1], prediction, alpha, sigma))
+                squares.append(rms * rms)
         self.diagnostics["guidance_rms"] = math.sqrt(sum(squares) / len(squares))
         return torch.cat(clean)
 
