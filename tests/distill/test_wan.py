@@ -16,17 +16,30 @@ from stages.distill import stage
 from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
-from stages.distill.priors.flow import read_schedule
+from stages.distill.priors.flow import RESERVE, read_schedule
+from stages.distill.priors.offload import Offload
 from stages.distill.priors.text_encoder import TextEncoder
 from stages.distill.priors.wan import Wan, read_spec
-from stages.distill.priors.wan_vae import CHUNKS, MODES, SEGMENTS, encode_mean
+from stages.distill.priors.wan_vae import CHUNKS, MODES, NONE, SEGMENTS, encode_mean, stored_bytes
 from stages.distill.score import score, surrogate
 
 from . import beast
-from .tiny import CHANNELS, clip, noise, randomise, text_encoder, tokenizer
+from .tiny import CHANNELS, clip, noise, randomise, stored, text_encoder, tokenizer
 
 SIZES = {"wan2.1": (16, 32), "ti2v": (32, 64)}  # height, width in pixels: 2 x 4 latent cells
 SHAPE = (3, 2, 4)  # latent frames, rows, columns of 9 frames
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What `prepare` reads of the parameters."""
+
+    views: int
+    frames: int
+    height: int
+    width: int
+    checkpointing: str = "auto"
+    offload: bool = False
 
 
 def build(folder, kind, solver="unipc"):
@@ -182,20 +195,43 @@ def test_checkpoints_change_nothing_in_clips_of_any_length(prior, frames):
 
 
 def test_checkpoints_store_less(prior):
-    def stored(mode):
-        sizes = {}
-
-        def pack(tensor):
-            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            encode_mean(prior.vae, noise(1, 3, 13, *size(prior)).requires_grad_(), mode)
-        return sum(sizes.values())
-
-    assert stored(CHUNKS) < 0.5 * stored("none")
+    kept = {mode: stored(lambda mode=mode: encode_mean(prior.vae, noise(1, 3, 13, *size(prior)).requires_grad_(), mode), prior.vae) for mode in MODES}
+    assert kept[CHUNKS] < 0.5 * kept[NONE]
     with pytest.raises(ValueError, match="'all' is not one of none, chunks, segments"):
         encode_mean(prior.vae, noise(1, 3, 5, *size(prior)), "all")
+
+
+def test_memory_of_the_published_encoder_is_that_counted():
+    from diffusers import AutoencoderKLWan
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        vae = AutoencoderKLWan().requires_grad_(False)
+        counted = stored(lambda: encode_mean(vae, torch.empty(1, 3, 13, 480, 832, requires_grad=True), NONE), vae)
+    assert stored_bytes(vae.config, NONE, 1, 13, 480, 832) == pytest.approx(counted, rel=0.05)
+    clip = 1, 49, 480, 832
+    assert [round(stored_bytes(vae.config, mode, *clip) / 1e9) for mode in MODES] == [189, 45, 31]
+    assert stored_bytes(vae.config, CHUNKS, 2, *clip[1:]) > stored_bytes(vae.config, CHUNKS, *clip)
+
+
+def test_a_run_chooses_what_fits(prior, monkeypatch):
+    from stages.distill import plan
+
+    settings = Settings(2, 49, 480, 832)
+    need = {mode: prior.encoder_bytes(mode, 2, 49, 480, 832) for mode in prior.choices}
+    for free, mode in ((need["none"], NONE), (need["blocks"], CHUNKS), (need["nested"], SEGMENTS), (0, SEGMENTS)):
+        monkeypatch.setattr(plan, "free_memory", lambda kind, free=free: free + RESERVE)
+        note = prior.prepare(settings)
+        assert prior.checkpointing == mode and note.startswith("encoder checkpointing: ")
+    prior.prepare(dataclasses.replace(settings, checkpointing="none"))
+    assert prior.checkpointing == NONE
+
+
+def test_weights_that_wait_in_the_host_give_the_same_estimate(prior):
+    text, noisy = prior.encode_prompt("a tiger walking"), latent_noise(prior)
+    expected = prior.predict_x0(noisy, 0.5, text, 5.0)
+    prior.offloaded = Offload(prior.transformer, prior.device)
+    assert torch.equal(prior.predict_x0(noisy, 0.5, text, 5.0), expected)
 
 
 def test_levels_are_shifted_as_by_the_scheduler(prior):

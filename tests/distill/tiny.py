@@ -47,3 +47,18 @@ def noise(*shape: int, seed: int = 0) -> torch.Tensor:
 def clip(frames: int, height: int, width: int, batch: int = 1) -> torch.Tensor:
     """A random video. [(batch, frames, height, width, 3), 0..1]"""
     return torch.rand(batch, frames, height, width, 3, generator=torch.Generator().manual_seed(0))
+
+
+def stored(encode: Any, network: Any) -> float:
+    """Bytes that autograd keeps of `encode()`, each memory once, the network's own not counted."""
+    own = {parameter.untyped_storage()._cdata for parameter in network.parameters()}
+    sizes = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage._cdata] = storage.nbytes(), tensor  # held, so that its address is not used again
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        encode()
+    return sum(size for key, (size, _) in sizes.items() if key not in own)

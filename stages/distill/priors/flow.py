@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,14 @@ from schemas.errors import InputError
 from ..score import clean_estimate, guide
 from .base import PriorSpec, TextCondition
 from .folder import read_config
+from .offload import Offload
 from .text_cache import TextCache
 from .text_encoder import TextEncoder
 
 # beyond `params.FALLBACK`; ours, and never tried with the real weights: low-frequency modes, as everywhere here
 DEFAULTS: dict[str, Any] = {"modes": 16, "unfold": 0.3}
+# beside weights and the encoder's graph: activations of the transformer, context, work space; ours, generous. [bytes]
+RESERVE = 4e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +81,7 @@ def _dynamic_shift(config: dict[str, Any], tokens: int) -> float:
 
 
 class FlowPrior:
-    """Base of the flow matching priors; a model adds `_latent` and `_velocity`.
+    """Base of the flow matching priors; a model adds `_latent`, `_velocity`, `set_checkpointing` and `encoder_bytes`.
 
     Latents are [(B, C, F', h, w), float32].
 
@@ -86,9 +90,13 @@ class FlowPrior:
         schedule: Its noise levels.
         diagnostics: "guidance_rms" of the last prediction.
         batched: Whether the pipeline asks for both predictions of the guidance in one batch.
+        choices: Modes of `set_checkpointing` that a run chooses from by itself, fastest first.
+        offloaded: The transformer's weights in the host's memory, if they are.
     """
 
     batched = False
+    choices: tuple[str, ...] = ("none", "resnets")
+    offloaded: Offload | None = None
 
     def __init__(self, spec: PriorSpec, schedule: FlowSchedule, transformer: Any, vae: Any, text: TextEncoder, cache: TextCache | None = None) -> None:
         self.spec, self.schedule, self.text, self.cache = spec, schedule, text, cache
@@ -96,7 +104,41 @@ class FlowPrior:
         self.transformer, self.vae = transformer, vae
         for network in (transformer, vae):
             network.to(self.device).eval().requires_grad_(False)  # never .to(dtype): some layers have to stay in float32
+        if self.device.type == "cuda":
+            vae.decoder.to("cpu")  # distillation only encodes
         self.diagnostics: dict[str, float] = {}
+
+    def prepare(self, settings: Any) -> str:
+        """Choose how memory is saved for the clips of a run. Neither choice changes a number.
+
+        Parameters:
+            settings: Resolved distill parameters; of those `checkpointing` (a mode, or "auto" for the fastest that is
+                computed to fit into the memory that is free) and `offload` (on CUDA alone).
+
+        Returns:
+            A note for the user.
+        """
+        from ..plan import free_memory
+
+        if settings.offload and self.device.type == "cuda" and self.offloaded is None:
+            self.offloaded = Offload(self.transformer, self.device)
+        free = free_memory(self.device.type)
+        if self.offloaded is not None:  # they come back while the encoder's graph waits
+            free -= sum(p.numel() * p.element_size() for p in self.transformer.parameters())
+        clip = settings.views, settings.frames, settings.height, settings.width
+        fitting = [mode for mode in self.choices if self.encoder_bytes(mode, *clip) + RESERVE <= free]
+        mode = settings.checkpointing if settings.checkpointing != "auto" else (*fitting, self.choices[-1])[0]
+        self.set_checkpointing(mode)
+        need = (self.encoder_bytes(mode, *clip) + RESERVE) / 1e9
+        return f"encoder checkpointing: {mode}{', transformer offloaded' if self.offloaded else ''}; about {need:.1f} of {free / 1e9:.1f} GB, estimated"
+
+    def set_checkpointing(self, mode: str) -> None:
+        """What of the encoder the backward pass computes again: "none", "resnets", "blocks" or "nested"."""
+        raise TypeError(f"{type(self).__name__} has no encoder")
+
+    def encoder_bytes(self, mode: str, views: int, frames: int, height: int, width: int) -> float:
+        """Memory of the encoder's graph at its peak, estimated. [bytes]"""
+        raise TypeError(f"{type(self).__name__} has no encoder")
 
     def encode_prompt(self, prompt: str, negative: str = "", *, facing: str = "") -> TextCondition:
         """Embeddings padded to the model's length, from the cache where possible. [(1, L, C)]
@@ -124,11 +166,12 @@ class FlowPrior:
         """z_u - sigma v with v guided, in float32. [(B, C, F', h, w)]"""
         alpha, sigma = self.alpha_sigma(u)
         squares, clean = [], []
-        for index in range(len(noisy)):
-            positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
-            velocity, rms = self._guided(noisy[index : index + 1], sigma, negative, positive, guidance_scale)
-            clean.append(clean_estimate("flow", noisy[index : index + 1], velocity, alpha, sigma))
-            squares.append(rms * rms)
+        with self.offloaded.inside() if self.offloaded else nullcontext():
+            for index in range(len(noisy)):
+                positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
+                velocity, rms = self._guided(noisy[index : index + 1], sigma, negative, positive, guidance_scale)
+                clean.append(clean_estimate("flow", noisy[index : index + 1], velocity, alpha, sigma))
+                squares.append(rms * rms)
         self.diagnostics["guidance_rms"] = math.sqrt(sum(squares) / len(squares))
         return torch.cat(clean)
 

@@ -16,6 +16,9 @@ from .text_cache import TextCache
 from .text_encoder import MARKED, TextEncoder
 
 TEXT_LENGTH = 128
+# counted on the published encoder in bfloat16: bytes per pixel and frame that the graph of a clip keeps, and what the
+# backward pass adds while it computes the largest part again
+STORED = {"none": (904, 0), "resnets": (156, 163), "blocks": (29, 704), "nested": (29, 300)}
 # frames (ours: about three seconds; the model samples five), height, width, fps
 _CLIP = (73, 480, 704, 25.0)
 
@@ -94,14 +97,26 @@ class LTXVideo(FlowPrior):
         loading: dict[str, Any] = {"torch_dtype": dtype, "local_files_only": True}
         transformer = LTXVideoTransformer3DModel.from_pretrained(folder, subfolder="transformer", **loading)
         vae = AutoencoderKLLTXVideo.from_pretrained(folder, subfolder="vae", **loading)
-        # checkpoint the residual blocks only: the library would nest a second level around them for the same gradient
-        vae.enable_gradient_checkpointing()
-        vae.encoder.gradient_checkpointing = False
         cells = spec.spatial_stride**2
         tokens = ((spec.frames - 1) // spec.temporal_stride + 1) * (spec.height * spec.width // cells)
         text = TextEncoder(folder, TEXT_LENGTH, device, dtype, padding=MARKED)
         super().__init__(spec, read_schedule(folder, tokens), transformer, vae, text, cache)
         self.frame_rate = spec.fps
+        self.set_checkpointing("resnets")
+
+    def set_checkpointing(self, mode: str) -> None:
+        """What of the encoder the backward pass computes again: a key of `STORED`; "nested" is the library's own."""
+        self.vae.enable_gradient_checkpointing()
+        encoder = self.vae.encoder
+        encoder.gradient_checkpointing = mode in ("blocks", "nested")
+        for block in (*encoder.down_blocks, encoder.mid_block):
+            block.gradient_checkpointing = mode in ("resnets", "nested")
+
+    def encoder_bytes(self, mode: str, views: int, frames: int, height: int, width: int) -> float:
+        """Memory of the encoder's graph at its peak, estimated. [bytes]"""
+        kept, again = STORED[mode]
+        size = 1.0 if self.vae.dtype == torch.bfloat16 else 1.8  # some of what is kept is float32 in either case
+        return (views * kept + again) * size * frames * height * width
 
     def _latent(self, pixels: torch.Tensor) -> torch.Tensor:
         mean = self.vae.encode(pixels).latent_dist.mean

@@ -14,9 +14,11 @@ from .flow import DEFAULTS, FlowPrior, half_or_float, normalise, read_schedule
 from .folder import check_parts, read_config
 from .text_cache import TextCache
 from .text_encoder import ZEROED, TextEncoder
-from .wan_vae import CHUNKS, encode_mean
+from .wan_vae import CHUNKS, NONE, SEGMENTS, encode_mean, stored_bytes
 
 TEXT_LENGTH = 512
+# modes as distill names them: there is one level of chunks to compute again, or segments of them in addition
+CHECKPOINTING = {"none": NONE, "resnets": CHUNKS, "blocks": CHUNKS, "nested": SEGMENTS}
 # frames (ours: about three seconds, in which an animal makes some strides; the models sample five), height, width, fps
 _SMALL_CELLS = (49, 480, 832, 16.0)  # Wan2.1, 8 pixels per latent cell
 _LARGE_CELLS = (73, 704, 1280, 24.0)  # Wan2.2 TI2V-5B, 16 pixels
@@ -72,6 +74,8 @@ class Wan(FlowPrior):
         checkpointing: Of the encoder, see `wan_vae.MODES`.
     """
 
+    choices = ("none", "blocks", "nested")
+
     def __init__(
         self,
         folder: Path,
@@ -99,6 +103,14 @@ class Wan(FlowPrior):
         text = TextEncoder(folder, TEXT_LENGTH, device, dtype, padding=ZEROED, clean=True)
         super().__init__(spec, read_schedule(folder, _tokens(spec)), transformer, vae, text, cache)
         self.checkpointing = checkpointing
+
+    def set_checkpointing(self, mode: str) -> None:
+        """What of the encoder the backward pass computes again, see `CHECKPOINTING`."""
+        self.checkpointing = CHECKPOINTING[mode]
+
+    def encoder_bytes(self, mode: str, views: int, frames: int, height: int, width: int) -> float:
+        """Memory of the encoder's graph at its peak, estimated. [bytes]"""
+        return stored_bytes(self.vae.config, CHECKPOINTING[mode], views, frames, height, width)
 
     def _latent(self, pixels: torch.Tensor) -> torch.Tensor:
         return normalise(encode_mean(self.vae, pixels, self.checkpointing), self.vae.config.latents_mean, self.vae.config.latents_std)
