@@ -54,7 +54,7 @@ def load(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
         # weights_only: tensors and plain values, never code
         content = torch.load(path, map_location="cpu", weights_only=True)
         kind, old, state = content["format"], content["identity"], content["state"]
-        over = int(state["iteration"]) >= int(old["iterations"])
+        over = int(state["iteration"]) >= int(old["iterations"]) or bool(state.get("converged"))
     except Exception as error:
         raise SchemaError(f"{path}: not a checkpoint of distill, or damaged ({type(error).__name__});", remedy) from error
     if kind != FORMAT:

@@ -80,6 +80,16 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_happened(prior, tmp_path):
     assert same(resumed, distill(prior, checkpoint=path)), "a finished checkpoint gives the result again at once"
 
 
+def test_a_run_that_does_not_change_any_more_stops(prior, tmp_path):
+    path, notes = tmp_path / "distill.h5.partial", StopAt(-1)
+    params = dataclasses.replace(SHORT, iterations=20, anneal=0.3, tolerance=10.0)
+    early = distill(prior, params, progress=notes, checkpoint=path)
+    assert early.report["iterations"] == len(early.losses) == 6
+    assert "converged after 6 of 20 steps" in notes.notes[-1]
+    assert same(early, distill(prior, params, checkpoint=path)), "it does not go on when asked again"
+    assert distill(prior, dataclasses.replace(params, iterations=8, tolerance=1e-9)).report["iterations"] == 8
+
+
 def test_ctrl_c_in_the_middle_of_a_step_does_not_spoil_the_checkpoint(prior, tmp_path, monkeypatch):
     path, calls = tmp_path / "distill.h5.partial", []
 
