@@ -100,17 +100,12 @@ def _transformer_parameters(c: Mapping[str, Any], d: int, cell_in: int, cell_out
         attention -= 3 * d
     bias = d if c.get("patch_bias", True) or c["patch_size_t"] else 0  # a temporal patch always has one
     ends = cell_in * d + bias + c["text_embed_dim"] * d + d + (d * te + te) + (te * te + te) + 2 * d + (te * 2 * d + 2 * d + 2 * d) + d * cell_out + cell_out
-    learned = c.get("use_learned_positional_embeddings", False)
-    if learned:
-        frames = (c["sample_frames"] - 1) // c["temporal_compression_ratio"] + 1
-        cells = (c["sample_height"] // c["patch_size"]) * (c["sample_width"] // c["patch_size"]) * frames
-        ends += (cells + c["max_text_seq_length"]) * d
     return c["num_layers"] * (attention + feed + norms) + ends
 
 
 def _widest(length: int, d: int) -> float:
-    """Values alive in the middle of a feed-forward layer: the states, their norm, and the widened layer before and after its activation."""
-    return (1 + 1 + 4 + 4) * length * d
+    """Values alive in a feed-forward layer: the states before and after attention, attention's result, the layer's input, and twice the widened."""
+    return (1 + 1 + 1 + 1 + 4 + 4) * length * d
 
 
 @dataclasses.dataclass(frozen=True)
