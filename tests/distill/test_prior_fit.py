@@ -143,7 +143,15 @@ class Notes(fit.Progress):
         self.said.append(message)
 
 
-def test_ctrl_c_saves_between_steps(whole, folder, monkeypatch):
+@pytest.fixture
+def listening():
+    """Ctrl-C as in a terminal: processes in the background of a script are begun deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_saves_between_steps(whole, folder, monkeypatch, listening):
     advance = train.Trainer.advance
 
     def interrupted(self):
@@ -152,10 +160,10 @@ def test_ctrl_c_saves_between_steps(whole, folder, monkeypatch):
         return advance(self)
 
     monkeypatch.setattr(train.Trainer, "advance", interrupted)
-    notes, handler = Notes(), signal.getsignal(signal.SIGINT)
+    notes = Notes()
     with pytest.raises(KeyboardInterrupt):
         fit.run(folder, dataclasses.replace(PLAN, steps=8), notes, model=TINY)
-    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert f"stopped after step 4, saved in {folder / 'checkpoint.pt'}" in notes.said[-1] and f"akd prior train --out {folder}" in notes.said[-1]
     monkeypatch.setattr(train.Trainer, "advance", advance)
     fit.run(folder, PLAN)
