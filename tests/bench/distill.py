@@ -121,19 +121,19 @@ def measure(rig: Any, splat: Any, prompt: str, prior: Any, params: Params, steps
     }
 
 
-def random_cogvideox(name: str) -> Any:
-    """A full-size CogVideoX with random weights on the GPU; its text is random too."""
+def random_cogvideox(config: dict[str, Any], name: str, device: str = "cuda") -> Any:
+    """A CogVideoX of a configuration with random weights; its text is random too."""
     from diffusers import AutoencoderKLCogVideoX, CogVideoXDDIMScheduler, CogVideoXTransformer3DModel
 
     from stages.distill.priors.base import TextCondition
     from stages.distill.priors.cogvideox import CogVideoX, make_spec
 
-    config = costs.CONFIGS[name]
     prior = CogVideoX.__new__(CogVideoX)
     prior.spec = make_spec(config["transformer"], config["vae"], "v_prediction", name)
-    prior.device = torch.device("cuda")
+    prior.device = torch.device(device)
     prior.dtype = torch.bfloat16 if config["transformer"]["use_rotary_positional_embeddings"] else torch.float16
-    kinds = {"down_block_types": ("CogVideoXDownBlock3D",) * 4, "up_block_types": ("CogVideoXUpBlock3D",) * 4}
+    levels = len(config["vae"]["block_out_channels"])
+    kinds = {"down_block_types": ("CogVideoXDownBlock3D",) * levels, "up_block_types": ("CogVideoXUpBlock3D",) * levels}
     torch.set_default_dtype(prior.dtype)  # built in half precision: float32 weights would not fit beside them
     try:
         with prior.device:
@@ -147,8 +147,9 @@ def random_cogvideox(name: str) -> Any:
     prior.alphas_cumprod = CogVideoXDDIMScheduler(
         beta_schedule="scaled_linear", prediction_type="v_prediction", rescale_betas_zero_snr=True, timestep_spacing="trailing"
     ).alphas_cumprod.double()
-    prior.offload, prior.diagnostics = False, {}
-    text = torch.randn(1, 226, 4096, device=prior.device, dtype=prior.dtype)
+    prior.offloaded, prior.diagnostics = None, {}
+    size = config["transformer"]["max_text_seq_length"], config["transformer"]["text_embed_dim"]
+    text = torch.randn(1, *size, device=prior.device, dtype=prior.dtype)
     prior.encode_prompt = lambda *_, **__: TextCondition(text, torch.zeros_like(text))
     return prior
 
@@ -159,7 +160,7 @@ def full(rig: Any, splat: Any, prompt: str, steps: int, params: Params) -> dict[
         sys.exit("--full: torch sees no CUDA device; the full-size models are only measured on one")
     figures: dict[str, float] = {}
     for name in ("cogvideox-2b", "cogvideox-5b"):
-        prior = random_cogvideox(name)
+        prior = random_cogvideox(costs.CONFIGS[name], name)
         device = plan.measure("cuda")
         torch.cuda.reset_peak_memory_stats()
         own = Params(**{**vars(params), "prior": name})

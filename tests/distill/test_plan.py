@@ -229,6 +229,17 @@ def test_every_mode_gives_the_same_gradient(tmp_path_factory, mode, shared={}): 
     assert video.shape[2:4] == SIZE
 
 
+def test_an_offloaded_transformer_predicts_the_same(tmp_path, monkeypatch):
+    from stages.distill.priors.offload import Offload
+
+    monkeypatch.setenv("AKD_CACHE", str(tmp_path / "cache"))
+    prior = registry.load_prior(str(build(tmp_path / "tiny-2b")))
+    text, noisy = prior.encode_prompt("a tiger walking"), torch.randn(1, 3, 4, 4, 6, generator=torch.Generator().manual_seed(0))
+    expected = prior.predict_x0(noisy, 0.5, text, 3.0)
+    prior.offloaded = Offload(prior.transformer, prior.device)
+    assert torch.equal(prior.predict_x0(noisy, 0.5, text, 3.0), expected)
+
+
 def test_a_folder_is_planned_from_its_configuration(tmp_path):
     folder = build(tmp_path / "tiny-2b")
     for weights in folder.rglob("*.safetensors"):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from .. import costs
 from ..score import clean_estimate, guide
 from .base import PriorSpec, TextCondition
 from .folder import check_parts, read_config
+from .offload import Offload
 from .text_cache import TextCache
 from .text_encoder import TextEncoder
 
@@ -84,6 +85,7 @@ class CogVideoX:
     Attributes:
         spec: From the model's own configuration.
         diagnostics: "guidance_rms" of the last prediction.
+        offloaded: The transformer's weights in the host's memory, if they are.
     """
 
     def __init__(self, folder: Path, *, name: str = "", device: torch.device | str = "cpu", cache: TextCache | None = None) -> None:
@@ -108,7 +110,7 @@ class CogVideoX:
         if self.device.type == "cuda":
             self.vae.decoder.to("cpu")  # distillation only encodes
         self.set_checkpointing("resnets")
-        self.offload = False
+        self.offloaded: Offload | None = None
         self.alphas_cumprod = self.scheduler.alphas_cumprod.double()
         self.text = TextEncoder(self.folder, int(self.transformer.config.max_text_seq_length), self.device, self.dtype)
         self.cache = cache
@@ -129,16 +131,16 @@ class CogVideoX:
 
         kind, vae = self.device.type, dict(self.vae.config)
         clip, guided = (settings.views, settings.frames, settings.height, settings.width), settings.guidance_scale != 1
-        if settings.offload and kind == "cuda":
-            self._move_out()
+        if settings.offload and kind == "cuda" and self.offloaded is None:
+            self.offloaded = Offload(self.transformer, self.device)
         resident = sum(p.numel() * p.element_size() for part in (self.transformer, self.vae) for p in part.parameters() if p.device.type == kind)
         config = {"transformer": dict(self.transformer.config), "vae": vae}
         free = free_memory(kind) + resident
-        mode = costs.choose(config, clip, guided=guided, offload=self.offload, kind=kind, free=free, mode=settings.checkpointing)
+        mode = costs.choose(config, clip, guided=guided, offload=self.offloaded is not None, kind=kind, free=free, mode=settings.checkpointing)
         self.set_checkpointing(mode)
         network = costs.transformer(config["transformer"], *costs.latent_size(vae, clip[1:]))
-        need = costs.memory(network, costs.encoder(vae, *clip[1:], mode), clip, guided=guided, offload=self.offload, kind=kind)
-        offloaded = ", transformer offloaded" if self.offload else ""
+        need = costs.memory(network, costs.encoder(vae, *clip[1:], mode), clip, guided=guided, offload=self.offloaded is not None, kind=kind)
+        offloaded = ", transformer offloaded" if self.offloaded else ""
         return f"encoder checkpointing: {mode}{offloaded}; about {need.total / 1e9:.1f} of {free / 1e9:.1f} GB, computed"
 
     def set_checkpointing(self, mode: str) -> None:
@@ -148,28 +150,6 @@ class CogVideoX:
         encoder.gradient_checkpointing = mode in ("blocks", "nested")
         for block in (*encoder.down_blocks, encoder.mid_block):
             block.gradient_checkpointing = mode in ("resnets", "nested")
-
-    def _move_out(self) -> None:
-        """Keep the transformer's weights in pinned memory of the host; `_inside` brings them back for a while."""
-        for parameter in self.transformer.parameters():
-            parameter.data = parameter.data.cpu().pin_memory()
-        torch.cuda.empty_cache()
-        self.offload = True
-
-    @contextmanager
-    def _inside(self) -> Iterator[None]:
-        """The transformer on the device. Its host copy is kept, so that only one way is copied."""
-        if not self.offload:
-            yield
-            return
-        host = [parameter.data for parameter in self.transformer.parameters()]
-        try:
-            for parameter in self.transformer.parameters():
-                parameter.data = parameter.data.to(self.device, non_blocking=True)
-            yield
-        finally:
-            for parameter, data in zip(self.transformer.parameters(), host, strict=True):
-                parameter.data = data
 
     def encode_prompt(self, prompt: str, negative: str = "", *, facing: str = "") -> TextCondition:
         """T5 embeddings, padded to the model's length, from the cache where possible. [(1, 226, 4096)]
@@ -196,7 +176,7 @@ class CogVideoX:
         """Equation (6) with classifier-free guidance, in float32. [(B, F', C, h, w)]"""
         alpha, sigma = self.alpha_sigma(u)
         squares, clean = [], []
-        with self._inside():
+        with self.offloaded.inside() if self.offloaded else nullcontext():
             for index in range(len(noisy)):
                 positive, negative = (t[min(index, len(t) - 1)][None] for t in (text.positive, text.negative))
                 prediction, rms = self._guided(noisy[index : index + 1], self._step(u), negative, positive, guidance_scale)
