@@ -191,9 +191,10 @@ def test_from_goes_on_with_codec_and_average(whole, folder):
     weights = whole[1].weights
     outcome = fit.run(folder, dataclasses.replace(PLAN, steps=1, start=str(weights)))
     card, codec, net = files.load(outcome.weights)
-    _, before, old = files.load(weights)
-    assert torch.equal(codec.basis, before.basis)
+    before, kept, old = files.load(weights)
+    assert torch.equal(codec.basis, kept.basis)
     assert card["continued_from"]["training"]["steps_done"] == 8 and card["training"]["steps_done"] == 1
+    assert card["motions"] == {motion: 2 * count for motion, count in before["motions"].items()}  # the same films, seen again
     # one step at a hundredth of the rate is a small change
     change = torch.cat([(a - b).flatten() for a, b in zip(net.parameters(), old.parameters(), strict=True)])
     assert 0 < change.abs().max() < 0.05

@@ -131,8 +131,9 @@ def _start(plan: Plan, known: dict[str, Any], model: ModelConfig | None) -> Star
             raise MissingError(f"--from {plan.start}: {folder} has no card.json;", "give the folder weights/ of an earlier run.")
         about, codec, net = files.load(folder)
         digests = sorted(about["sha256"].items())
-        origin = {"sha256": hashlib.sha256(json.dumps(digests).encode()).hexdigest(), "training": about.get("training", {})}
-        return Start(net.config, codec, net, origin | ({"continued_from": about["continued_from"]} if about.get("continued_from") else {}))
+        origin = {"sha256": hashlib.sha256(json.dumps(digests).encode()).hexdigest()}
+        origin |= {name: about[name] for name in ("training", "motions", "data", "continued_from") if about.get(name)}
+        return Start(net.config, codec, net, origin)
     given = {name: getattr(plan, name) for name in ("channels", "width", "layers") if getattr(plan, name) is not None}
     if "width" in given:
         given["heads"] = given["width"] // HEAD
@@ -241,6 +242,7 @@ def _train(trainer: Trainer, out: Path, plan: Plan, show: _Pictures, progress: P
         if show.due():
             show.draw()
 
+    progress.update(min(round(trainer.seconds), total) if timed else trainer.step)  # the rate is of what is done from here
     try:
         with _between_steps(trainer):
             train(trainer, out, checkpoint_seconds=plan.checkpoint_every, report=report)
@@ -288,11 +290,16 @@ def _about(begin: Start, library: films.Library, latents: data.Latents) -> dict[
     """Entries of the card on what was learnt from."""
     counts = Counter(text.TOKENS[int(token)] for token in latents.ids[:, 1])
     procedural = len(latents) - sum(entry["takes"] for entry in library.artists.values())
-    about: dict[str, Any] = {
-        "motions": {motion: counts[motion] for motion in text.MOTIONS if counts[motion]},
-        "data": {"procedural": procedural, "artists": library.artists},
-    }
-    return about | ({"continued_from": begin.origin} if begin.origin else {})
+    # what the weights that it goes on from were made of is in it still
+    artists = begin.origin.get("data", {}).get("artists", {}) | library.artists
+    about: dict[str, Any] = {"data": {"procedural": procedural, "artists": artists}}
+    if not begin.origin:
+        return about | {"motions": {motion: counts[motion] for motion in text.MOTIONS if counts[motion]}}
+    about["continued_from"] = begin.origin
+    if "motions" in begin.origin:  # where it is not told what they know, nothing is
+        counts.update(begin.origin["motions"])
+        about["motions"] = {motion: counts[motion] for motion in text.MOTIONS if counts[motion]}
+    return about
 
 
 def _finish(trainer: Trainer, codec: Codec, out: Path, show: _Pictures, about: dict[str, Any]) -> Outcome:
