@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+from tests.bench.prior import wilson
 
 GAITS = ("walking", "running", "jumping")
 FIRST_BODY = 300000
@@ -98,17 +99,10 @@ def agreement(rig: Any, motion: Any, truth: Any) -> float:
     return float(((mine * true).sum(0) / np.sqrt((mine**2).sum(0) * (true**2).sum(0)).clip(1e-12)).mean())
 
 
-def interval(right: int, count: int) -> tuple[float, float]:
-    """95% Wilson interval of a share."""
-    z, p = 1.96, right / max(count, 1)
-    middle, half = p + z * z / (2 * count), z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count))
-    return (middle - half) / (1 + z * z / count), (middle + half) / (1 + z * z / count)
-
-
 def row(arm: str, rows: list[dict[str, Any]], unexplained: list[float]) -> str:
     """Markdown."""
     count, right = len(rows), sum(r["right"] for r in rows)
-    low, high = interval(right, count)
+    low, high = wilson(right, count)
     walks = [r for r in rows if r["gait"] == "walking"]
     by_seed = " / ".join(str(sum(r["right"] for r in rows if r["seed"] == s)) for s in sorted({r["seed"] for r in rows}))
     phases = sum(r["phases_right"] for r in walks)
@@ -153,7 +147,7 @@ def main() -> None:
                         known = [key | trial(prior, body, gait, seed, overrides)]
                         with open(log, "a") as file:
                             file.write(json.dumps(known[0]) + "\n")
-                    rows += known
+                    rows.append(known[0])
         print(row(arm, rows, unexplained), flush=True)
 
 
