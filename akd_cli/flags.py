@@ -59,15 +59,19 @@ def _flags(kind: type) -> list[inspect.Parameter]:
     for field in dataclasses.fields(kind):
         rule, name = field.metadata, flag_name(field)
         annotation = hints[field.name]
-        names = [name if annotation is not bool or rule.get("panel") else f"{name}/--no-{name[2:]}"]
+        names = [name if not _is_switch(annotation) or rule.get("panel") else f"{name}/--no-{name[2:]}"]
         names += [rule["short"]] if rule.get("short") else []
         info = typer.Option(*names, help=help_text(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation))
         made.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, info]))
     return made
 
 
+def _is_switch(annotation: Any) -> bool:
+    return annotation is bool or set(typing.get_args(annotation)) == {bool, type(None)}
+
+
 def _metavar(rule: Any, annotation: Any) -> str | None:
-    if annotation is bool:
+    if _is_switch(annotation):
         return None
     if rule.get("choices"):
         return "|".join(rule["choices"])

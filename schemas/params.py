@@ -33,7 +33,7 @@ def check(params: Any) -> None:
     for field in dataclasses.fields(params):
         value, rule = getattr(params, field.name), field.metadata
         name = "--" + (rule.get("flag") or field.name.replace("_", "-"))
-        if rule.get("choices") and value not in rule["choices"]:
+        if rule.get("choices") and value not in rule["choices"] and not (value is None and field.default is None):
             raise InputError(f"{name} {value}: not one of {', '.join(rule['choices'])}.")
         if value is None or isinstance(value, (str, bool)):
             continue

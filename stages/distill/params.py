@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 WEIGHTINGS = ("one", "sigma2", "eps")
 CHECKPOINTING = ("none", "resnets", "blocks", "nested")
+ESTIMATORS = ("sds", "consistent", "ism", "sdi")
+PRESETS = ("paper", "fast", "laptop")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,10 +26,17 @@ class Params:
         "Video model: embedded, ideal, cogvideox-2b, cogvideox-5b, cogvideox1.5-5b, wan2.1-1.3b, wan2.1-14b, wan2.2-ti2v-5b, ltx-video, "
         "or a folder in diffusers format.",
     )
+    preset: str = param(
+        "auto",
+        "Named set of values for what is not given: paper, fast, laptop (default: laptop for the built-in prior, else paper).",
+        choices=("auto", *PRESETS),
+    )
     iterations: int | None = param(None, "Optimisation steps (default: the prior's; the paper uses 10000).", low=1)
     seed: int = param(0, "Seed of cameras, noise levels and noise.", low=0)
     negative: str = param("", "Negative prompt for classifier-free guidance.")
     guidance_scale: float | None = param(None, "Classifier-free guidance scale; 1 is none.", low=0, high=1000)
+    estimator: str | None = param(None, "How the score is estimated: sds as in the paper, or one of lower variance: consistent, ism, sdi.", choices=ESTIMATORS)
+    estimator_steps: int | None = param(None, "Calls of the prior that ism and sdi spend on the inversion at every step.", low=1, high=1000)
     views: int | None = param(None, "Cameras per step, alternating between the character's sides.", low=1, high=64)
     frames: int | None = param(None, "Frames of the clip.", low=2, high=1000)
     height: int | None = param(None, "Height of the clip.", unit="px", low=8, high=4096)
@@ -40,9 +49,17 @@ class Params:
     root_learning_rate: float | None = param(None, "Adam step of the root, in radians and in body heights.", low=0, high=10)
     trunk_rate: float | None = param(None, "Step of joints outside the legs, relative to the legs'.", low=0, high=10)
     lateral_rate: float | None = param(None, "Step of twist and sideways swing, relative to the swing forward.", low=0, high=10)
+    overlap: int | None = param(None, "Frames that neighbouring windows share, for clips longer than the prior's.", low=0, high=1000)
+    loop: bool = param(False, "Make a seamless cycle: the last frame flows into the first.")
+    path: str = param("", "Ground points 'x,z x,z ...' that the root follows from where it stands, as a smooth curve, or a file of them.", unit="m")
+    freeze: str = param("", "Joints that stay as they start, by name, role or pattern: 'tail*,head'.")
+    hold: str = param("", "How strongly parts are kept at rest, by name, role or pattern: 'tail*=2,neck=0.5'.")
     lambda_smooth: float | None = param(None, "Weight of the smoothness term (9).", low=0)
     lambda_ground: float | None = param(None, "Weight of the ground term (10).", low=0)
     lambda_slide: float | None = param(None, "Weight of the term that keeps feet on the ground where they are; acts in the second half.", low=0)
+    ground_render: bool | None = param(None, "Show the prior a checkerboard ground (default: as it wants).")
+    ground_loss: bool = param(True, "Keep the body above the ground, equation (10).")
+    smoothness: bool = param(True, "Keep the motion smooth, equation (9).")
     weighting: str = param("auto", "Weight w(t) of the score: one, sigma2 = 1 - abar, eps = noise prediction.", choices=("auto", *WEIGHTINGS))
     t_min: float | None = param(None, "Lowest noise level t/T at the start.", low=0, high=1)
     t_max: float | None = param(None, "Highest noise level t/T at the start.", low=0, high=1)
@@ -60,6 +77,10 @@ class Params:
         invalidating=False,
     )
     offload: bool = param(False, "Keep the video transformer's weights in the host's memory between its calls.", invalidating=False)
+    encoder: str = param("full", "Video encoder: full, the prior's own, or a tiny one made for it: tiny, or its file (such as taew2_1.safetensors).")
+    compile: bool = param(False, "Compile the video model with torch.compile; the first steps take minutes longer.", invalidating=False)
+    preview: bool = param(True, "Refresh a contact sheet and loss curves beside the result while it works.", invalidating=False)
+    tensorboard: str = param("", "Folder for TensorBoard scalars.", invalidating=False)
     device: str = param("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), invalidating=False)
 
 
@@ -67,7 +88,10 @@ class Params:
 FALLBACK: dict[str, Any] = {
     "iterations": 10000,
     "guidance_scale": 100.0,
+    "estimator": "sds",
+    "estimator_steps": 5,
     "views": 1,
+    "overlap": 8,
     "modes": 0,
     "unfold": 0.0,
     "learning_rate": 0.005,

@@ -2,42 +2,24 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import json
-import math
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
 from schemas.errors import InputError, MissingError
 from schemas.motion import Motion
-from schemas.params import check, invalidating
+from schemas.params import check
 from schemas.rig import Rig
 from schemas.splat import Splat
-from stages.body import quaternion
-from stages.body.kinematics import cuboid_corners
-from stages.body.skinning import covariances, skin_gaussians
 from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
-from stages.view.camera import Camera
 
-from . import checkpoint as checkpoints
-from .gaits import legs_of
-from .objective import ground, slide, smoothness
-from .parameterisation import Frames, MotionVariables, feet_of
+from .loop import Distillation
 from .params import Params, resolve
-from .priors.base import TextCondition, VideoPrior
+from .priors.base import VideoPrior
 from .priors.registry import load_prior
-from .scene import Scene, role_colors
-from .schedule import NoiseSchedule
-from .score import frame_norms, score, surrogate
 from .start import default_speed
-
-LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth", "ground", "slide", "pixel_gradient", "first_frame_share"]
-ADAM_BETAS = (0.9, 0.99)
 
 
 @one_torch_thread()
@@ -79,7 +61,7 @@ def run(
         speed, why = default_speed(rig, prompt)
         settings = dataclasses.replace(settings, speed=speed)
         progress.note(f"start speed {speed:.2f} m/s: {why}")
-    loop = _Distillation(rig, splat, prompt, settings, prior, device)
+    loop = Distillation(rig, splat, prompt, settings, prior, device)
     clock = loop.resume(checkpoint, progress)
     try:
         loop.optimise(progress, checkpoint, clock)
@@ -100,227 +82,3 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise MissingError("--device cuda: torch sees no CUDA device;", "use --device cpu.")
     return name
-
-
-class _Distillation:
-    """One run: its variables, its random state and the step."""
-
-    def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str) -> None:
-        self.rig, self.splat, self.prompt, self.settings, self.prior, self.device = rig, splat, prompt, settings, prior, device
-        self.variables = MotionVariables(
-            rig,
-            frames=settings.frames,
-            fps=settings.fps,
-            modes=settings.modes,
-            speed=settings.speed,
-            trunk=settings.trunk_rate,
-            lateral=settings.lateral_rate,
-            device=device,
-        )
-        leaves = self.variables.leaves()
-        rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
-        groups = [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()]
-        self.optimiser = torch.optim.Adam(groups, betas=ADAM_BETAS)
-        self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
-        self.generator = torch.Generator().manual_seed(settings.seed)
-        self.rng = np.random.default_rng(settings.seed)
-        self.feet = feet_of(rig)
-        self.hips = min((leg.height for leg in legs_of(rig)), default=self.variables.height)
-        self.body = _Body(rig, splat, Scene(look=prior.spec.look, ground=prior.spec.ground, width=settings.width, height=settings.height), device)
-        with torch.no_grad():
-            self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
-        self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
-        self.iteration, self.losses = 0, []
-        self.past: torch.Tensor | None = None  # joint angles a tenth of the steps ago
-        self.converged = False
-        self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
-
-    def optimise(self, progress: Progress, checkpoint: Path | None, clock: checkpoints.Clock) -> None:
-        total = self.settings.iterations
-        progress.begin("distill", total)
-        while self.iteration < total and not self.converged:
-            row = self.step()
-            self.losses.append(row)
-            self.iteration += 1
-            self.converged = self._has_converged()
-            self.done = self.state()
-            progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
-            if self.converged:
-                progress.note(f"converged after {self.iteration} of {total} steps")
-            elif checkpoint is not None and self.iteration < total and clock.due():
-                self.save(checkpoint, clock)
-
-    @torch.no_grad()
-    def _has_converged(self) -> bool:
-        """Whether the last tenth of the steps changed the joint angles by less than the tolerance."""
-        settings = self.settings
-        window = max(settings.iterations // 10, 1)
-        if settings.tolerance == 0 or self.iteration % window:
-            return False
-        before, self.past = self.past, self.variables.frames().angles.clone()
-        annealed = self.iteration >= settings.anneal * settings.iterations
-        return annealed and before is not None and float((self.past - before).square().mean().sqrt()) < settings.tolerance
-
-    def step(self) -> list[float]:
-        """One iteration: render, ask the prior, descend. Returns the row of `LOSS_NAMES`."""
-        settings = self.settings
-        share = self.iteration / (settings.unfold * settings.iterations) if settings.unfold > 0 else 1.0
-        motion = self.variables.frames(share)
-        pose = motion.pose(self.variables.skeleton)
-        video, texts = self._film(pose)
-        level = self.schedule.draw(self.iteration, self.generator)
-        pixels, result = self._pixel_gradient(video.detach(), level, texts)
-        corners = cuboid_corners(self.variables.skeleton, pose)
-        smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
-        loss = surrogate(video, pixels) + settings.lambda_smooth * smooth + settings.lambda_ground * depth + self._late() * settings.lambda_slide * slip
-        self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        self._check_finite()
-        self.optimiser.step()
-        norms = frame_norms(pixels)
-        total = float(norms.square().sum().sqrt())
-        first = float(norms[0].square() / norms.square().sum().clamp(min=1e-30))
-        parts = (float(part.detach()) for part in (smooth, depth, slip))
-        return [float(self.iteration), level, result.rms, result.guidance_rms, *parts, total, first]
-
-    def _late(self) -> float:
-        """Share of the slide term that acts: the start motion slides on all feet, and would be stopped by it before it walks. [0..1]"""
-        return min(max(4 * self.iteration / self.settings.iterations - 1.6, 0.0), 1.0)
-
-    def _film(self, pose: Any) -> tuple[torch.Tensor, TextCondition]:
-        """One clip per view, sides alternating, and the text for each. [(B, F, H, W, 3), 0..1]
-
-        The camera follows the start motion, not the present one. A camera that follows the present motion without
-        passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
-        the image, which the prior wants gone, is never reduced and drives the root away for good.
-        """
-        videos, images, texts = [], [], []
-        means, spread = self.body.skin(pose)
-        for index in range(self.settings.views):
-            side = 1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1
-            camera = self.body.camera(self.path, self.rng, side, getattr(self.prior, "views", None))
-            videos.append(self.body.film(means, spread, camera))
-            texts.append(self.texts[self.body.scene.facing(camera)])
-            if self.prior.spec.reference:
-                with torch.no_grad():
-                    images.append(self.body.film(self.path[:1], self.rest[:1], camera.first())[0])
-        positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
-        return torch.stack(videos), TextCondition(positive, negative, torch.stack(images) if images else None)
-
-    def _pixel_gradient(self, video: torch.Tensor, level: float, text: TextCondition) -> tuple[torch.Tensor, Any]:
-        """Gradient of L_SDS on the pixels.
-
-        L_SDS is (7) divided by the number of latent values (ours), so that the lambdas mean the same for any clip.
-        The division comes after the encoder's backward pass, where half precision would lose so small numbers.
-        """
-        settings = self.settings
-        leaf = video.requires_grad_()
-        with torch.enable_grad():
-            latent = self.prior.encode_video(leaf, text.image)
-        result = score(self.prior, latent, level, text, guidance_scale=settings.guidance_scale, weighting=settings.weighting, generator=self.generator)
-        (pixels,) = torch.autograd.grad(surrogate(latent, result.gradient), leaf)
-        return pixels.float() / latent.numel(), result
-
-    def _check_finite(self) -> None:
-        for name, leaf in self.variables.leaves().items():
-            if leaf.grad is not None and not torch.isfinite(leaf.grad).all():
-                remedy = "lower --guidance-scale or --learning-rate, or start again with another --seed."
-                raise InputError(f"the gradient of {name} at step {self.iteration} is not finite;", remedy)
-
-    def identity(self) -> dict[str, Any]:
-        """What must agree for a checkpoint to be this run's."""
-        values = invalidating(self.settings) | {"prompt": self.prompt, "device": self.device, "torch": str(torch.__version__)}
-        values |= {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
-        return json.loads(json.dumps(values, default=float))
-
-    def state(self) -> dict[str, Any]:
-        """A copy of everything the next step depends on; a few kilobytes."""
-        return {
-            "iteration": self.iteration,
-            "variables": {name: leaf.detach().clone() for name, leaf in self.variables.leaves().items()},
-            "optimiser": copy.deepcopy(self.optimiser.state_dict()),
-            "generator": self.generator.get_state(),
-            "rng": json.dumps(self.rng.bit_generator.state),
-            "past": None if self.past is None else self.past.clone(),
-            "converged": self.converged,
-        }
-
-    def save(self, path: Path, clock: checkpoints.Clock) -> None:
-        """Write the state after the last whole step."""
-        checkpoints.save(path, self.identity(), self.done | {"losses": self.losses[: self.done["iteration"]], "seconds": clock.seconds()})
-
-    def resume(self, path: Path | None, progress: Progress) -> checkpoints.Clock:
-        """Take up a checkpoint if there is one; returns the run's clock."""
-        state = checkpoints.load(path, self.identity()) if path is not None else None
-        if state is None:
-            return checkpoints.Clock(self.settings.checkpoint_every)
-        with torch.no_grad():
-            for name, leaf in self.variables.leaves().items():
-                leaf.copy_(state["variables"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
-        self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
-        self.done = self.state()
-        progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
-        return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])
-
-    @torch.no_grad()
-    def motion(self, seconds: float) -> Motion:
-        """The artifact."""
-        frames: Frames = self.variables.frames()
-        losses = np.array(self.losses, np.float32)
-        tail = losses[-max(1, len(losses) // 10) :]
-        report = {
-            "prior": self.prior.spec.name,
-            "licence": self.prior.spec.licence,
-            "iterations": self.iteration,
-            "seconds": round(seconds, 2),
-            "device": self.device,
-            "kernels": len(self.splat.means),
-            "final": {name: _plain(tail[:, k].mean()) for k, name in enumerate(LOSS_NAMES) if k},
-        }
-        return Motion(
-            name=self.rig.name,
-            prompt=self.prompt,
-            fps=self.settings.fps,
-            joint_names=list(self.rig.joint_names),
-            angles=frames.angles.cpu().numpy(),
-            root_positions=frames.root_positions.cpu().numpy(),
-            root_rotations=frames.root_quaternions().cpu().numpy(),
-            loss_names=list(LOSS_NAMES),
-            losses=losses,
-            report=report,
-        ).stamped(params=self.settings, seed=self.settings.seed, inputs={})
-
-
-class _Body:
-    """The Gaussians as tensors, and how they are filmed."""
-
-    def __init__(self, rig: Rig, splat: Splat, scene: Scene, device: str) -> None:
-        def tensor(value: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(value, dtype=torch.float32, device=device)
-
-        self.scene = scene
-        self.means, self.weights, self.opacities = tensor(splat.means), tensor(splat.weights), tensor(splat.opacities)
-        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
-        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
-        self.framing = scene.framing(self.means)
-
-    def skin(self, pose: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
-        return skin_gaussians(self.means, self.covariances, self.weights, pose)
-
-    def camera(self, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> Camera:
-        """A camera drawn on `side` (or from the prior's own) that follows `path`."""
-        if fixed:
-            return self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
-        return self.scene.camera(path, self.framing, rng, side=side)
-
-    def film(self, means: torch.Tensor, spread: torch.Tensor, camera: Camera) -> torch.Tensor:
-        """A clip. [(F, H, W, 3), 0..1]"""
-        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing)
-
-
-def _plain(value: float) -> float | None:
-    return round(float(value), 6) if math.isfinite(value) else None

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 
 from stages.distill import costs, plan, stage
+from stages.distill import loop as loops
 from stages.distill.params import Params, resolve
 from stages.distill.priors import registry
 
@@ -97,7 +98,7 @@ def measure(rig: Any, splat: Any, prompt: str, prior: Any, params: Params, steps
         settings = resolve(Params(**{**vars(settings), "speed": 1.0}), prior.spec)
     if hasattr(prior, "prepare"):
         print(prior.prepare(settings), file=sys.stderr)
-    loop = stage._Distillation(rig, splat, prompt, settings, prior, device.kind)
+    loop = loops.Distillation(rig, splat, prompt, settings, prior, device.kind)
     loop.iteration = settings.iterations // 2
     times: dict[str, list[float]] = {part: [] for part in ("iteration", *PARTS)}
     for step in range(steps + 2):

@@ -10,7 +10,7 @@ import torch
 
 from schemas.errors import AkdError, InputError, MissingError
 from schemas.motion import Motion
-from stages.distill import stage
+from stages.distill import loop, stage
 from stages.distill.objective import ground
 from stages.distill.params import Params
 from stages.distill.priors.ideal import IdealPrior
@@ -62,7 +62,7 @@ def test_the_artifact_is_valid_and_says_what_made_it(prior, tmp_path):
     assert again.header.params["guidance_scale"] == 1.0 and again.header.params["weighting"] == "one"
     assert again.header.params["speed"] == pytest.approx(1.2 * 0.70, rel=0.1)
     assert again.header.seed == 0 and again.report["prior"] == "ideal" and again.header.seconds > 0
-    assert again.loss_names == stage.LOSS_NAMES and again.losses.shape == (6, len(stage.LOSS_NAMES))
+    assert again.loss_names == loop.LOSS_NAMES and again.losses.shape == (6, len(loop.LOSS_NAMES))
     assert list(again.losses[:, 0]) == list(range(6)) and np.isfinite(again.losses).all()
     assert again.fps == 16 and again.frame_count == 17
 
@@ -100,7 +100,7 @@ def test_ctrl_c_in_the_middle_of_a_step_does_not_spoil_the_checkpoint(prior, tmp
         return ground(corners)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(stage, "ground", press)  # by then the step has drawn its cameras and noise
+        patch.setattr(loop, "ground", press)  # by then the step has drawn its cameras and noise
         distill(prior, checkpoint=path)
     assert same(distill(prior, checkpoint=path), distill(prior))
 
@@ -119,12 +119,12 @@ def test_an_unfinished_checkpoint_is_not_mixed_with_another_run(prior, tmp_path)
 def test_the_pixel_gradient_is_the_encoders_own(prior):
     """Splitting the chain rule at the pixels gives what one backward pass gives."""
     settings = stage.resolve(SHORT, prior.spec)
-    loop = stage._Distillation(beast.rig(), beast.splat(beads=3), PROMPT, dataclasses.replace(settings, speed=1.0), prior, "cpu")
+    run = loop.Distillation(beast.rig(), beast.splat(beads=3), PROMPT, dataclasses.replace(settings, speed=1.0), prior, "cpu")
     video = torch.rand(2, 17, 48, 64, 3, generator=torch.Generator().manual_seed(0))
     text = prior.encode_prompt(PROMPT)
-    state = loop.generator.get_state()
-    pixels, result = loop._pixel_gradient(video.clone(), 0.5, text)
-    loop.generator.set_state(state)
+    state = run.generator.get_state()
+    pixels, result = run._pixel_gradient(video.clone(), 0.5, text)
+    run.generator.set_state(state)
     leaf = video.clone().requires_grad_()
     latent = prior.encode_video(leaf)
     (expected,) = torch.autograd.grad(latent, leaf, result.gradient / latent.numel())

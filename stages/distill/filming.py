@@ -1,0 +1,44 @@
+"""The Gaussians as tensors, and how they are filmed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from schemas.rig import Rig
+from schemas.splat import Splat
+from stages.body import quaternion
+from stages.body.skinning import covariances, skin_gaussians
+from stages.view.camera import Camera
+
+from .scene import Scene, role_colors
+
+
+class Body:
+    """The Gaussians as tensors, and how they are filmed."""
+
+    def __init__(self, rig: Rig, splat: Splat, scene: Scene, device: str) -> None:
+        def tensor(value: np.ndarray) -> torch.Tensor:
+            return torch.as_tensor(value, dtype=torch.float32, device=device)
+
+        self.scene = scene
+        self.means, self.weights, self.opacities = tensor(splat.means), tensor(splat.weights), tensor(splat.opacities)
+        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
+        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.framing = scene.framing(self.means)
+
+    def skin(self, pose: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
+        return skin_gaussians(self.means, self.covariances, self.weights, pose)
+
+    def camera(self, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> Camera:
+        """A camera drawn on `side` (or from the prior's own) that follows `path`."""
+        if fixed:
+            return self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
+        return self.scene.camera(path, self.framing, rng, side=side)
+
+    def film(self, means: torch.Tensor, spread: torch.Tensor, camera: Camera) -> torch.Tensor:
+        """A clip. [(F, H, W, 3), 0..1]"""
+        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing)
