@@ -11,8 +11,11 @@ from schemas.motion import Motion
 from schemas.rig import Rig
 
 from . import cycle as cycles
-from . import feet, trajectory
+from . import feet, shape, smoothness, trajectory
 from .label import LABELS, label_of
+from .limbs import limb_swings
+from .limits import limit_violations
+from .loop import Gap, loop_gap
 from .trajectory import Trajectory, trajectory_of
 
 TEMPLATES: dict[str, dict[str, float]] = {
@@ -26,41 +29,57 @@ PHASE_TOLERANCE = 0.12
 """A pair of legs has the phase of a template if it is this close. [cycles]"""
 
 
-def analyse(rig: Rig, motion: Motion) -> dict[str, Any]:
+def analyse(rig: Rig, motion: Motion, mesh: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None) -> dict[str, Any]:
     """Measure a motion. All values are JSON types.
 
     A clip that was made to run on the spot is to be passed through `off_treadmill` first.
 
+    Parameters:
+        mesh: Vertices at rest [m, (V, 3)], faces [(T, 3)] and skin weights [(V, J)], for the figures of shape.
+
     Returns:
-        gait: Family: "walking", "running" (trot, pace, canter, gallop, two-legged run), "jumping" (bound, hop, leap) or
-        "standing", "" without legs and where legs swing in no known order; label: one of `label.LABELS`; confidence in the label [0..1]; scores: belief in each
-        family [0..1]; labels: belief in each label [0..1];
-        period [s], frequency [Hz] and fit (share of the swing that one sine of that period explains, 0..1);
-        duty: mean duty factor [0..1]; footfall_frequency: by touchdowns, 0 where no foot comes down twice [Hz];
-        legs: for each its swing (half range of the fitted sine), range [rad], phase [cycles] and duty [0..1];
-        phases: lead of right over left fore and hind leg and of the left fore over the left hind leg [cycles];
-        footfall_phases: the same by touchdowns, where both feet have one [cycles];
-        distance [m] and distance_lengths (in rig lengths), forward (along the heading) [m], speed [m/s], bob (range of
-        the root's height) [m];
-        slide: speed of feet on the ground over the speed of the root (m/s where the root stands still);
-        contact: share of time that a foot is down; penetration: deepest cuboid corner [m]; floating: mean height of
-        the lowest corner above the ground [m]; jerk: mean third derivative of joint positions [hip heights / s^3].
+        The figures that `figures.FIGURES` defines, "treadmill" and "against" excepted: of the gait, the path, the feet,
+        smoothness, the loop, joint limits, limbs and shape. Figures of a loop are None for fewer than four frames, those
+        of shape without a mesh.
 
     Raises:
         InputError: The motion is not of this rig.
     """
-    return measure(trajectory_of(rig, motion), rig.length)
+    path = trajectory_of(rig, motion)
+    gap, beyond = loop_gap(motion), limit_violations(rig, motion)
+    change = (None, None)
+    if mesh is not None:
+        vertices, faces, weights = mesh
+        change = shape.edge_change(vertices, shape.edges_of(faces), shape.skinned_frames(rig, motion, vertices, weights))
+    more = {
+        "limbs": limb_swings(rig, motion),
+        "smoothness": {
+            "second_difference": smoothness.second_difference(motion),
+            "acceleration": smoothness.acceleration(motion),
+            "spectral_arc_length": smoothness.spectral_arc_length(smoothness.joint_speed(motion), path.fps),
+        },
+        "loop": dataclasses.asdict(gap) if gap else dict.fromkeys(field.name for field in dataclasses.fields(Gap)),
+        "limits": dataclasses.asdict(beyond),
+        "shape": dict(zip(("mean", "p95"), change, strict=True)),
+    }
+    return measure(path, rig.length) | _rounded(more)
 
 
 def measure(path: Trajectory, length: float) -> dict[str, Any]:
-    """The figures of `analyse` from trajectories; `length` is the body's. [m]"""
+    """The figures of `analyse` that trajectories tell; `length` is the body's. [m]"""
     travelled = trajectory.distance(path.root)
     duration = max((path.frame_count - 1) / path.fps, 1e-9)
+    turn = trajectory.turn(path.ahead)
     result: dict[str, Any] = {
         "gait": "", "label": "", "confidence": 0.0, "scores": {}, "labels": {}, "period": 0.0, "frequency": 0.0, "fit": 0.0,
         "duty": 0.0, "footfall_frequency": 0.0, "legs": {}, "phases": {}, "footfall_phases": {},
         "distance": travelled, "distance_lengths": travelled / max(length, 1e-9), "forward": trajectory.forward_distance(path.root, path.ahead),
-        "speed": travelled / duration, "bob": trajectory.bob(path.root), "slide": 0.0, "contact": 0.0,
+        "speed": travelled / duration,
+        "path": {
+            "length": trajectory.path_length(path.root), "straightness": trajectory.straightness(path.root),
+            "sideways": trajectory.sideways(path.root, path.ahead), "turn": turn, "turn_rate": turn / duration,
+        },
+        "bob": trajectory.bob(path.root), "slide": 0.0, "contact": 0.0,
         "penetration": trajectory.penetration(path.lowest), "floating": trajectory.floating(path.lowest),
         "jerk": trajectory.jerk(path.joints, path.fps, path.height),
     }  # fmt: skip
@@ -140,4 +159,4 @@ def summary(figures: dict[str, Any]) -> str:
 def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(entry) for key, entry in value.items()}
-    return round(float(value), 4) if isinstance(value, (float, np.floating)) else value
+    return round(float(value), 6) if isinstance(value, (float, np.floating)) else value

@@ -1,4 +1,4 @@
-"""Joint trajectories of a motion, and the metrics that need no cycle: path, bob, jerk, penetration, floating."""
+"""Joint trajectories of a motion, and the metrics that need no cycle: path, turning, bob, jerk, penetration, floating."""
 
 from __future__ import annotations
 
@@ -127,6 +127,29 @@ def forward_distance(root: np.ndarray, ahead: np.ndarray) -> float:
 def path_speed(root: np.ndarray, fps: float) -> float:
     """Mean horizontal speed along the path. [m, (F, 3) -> m/s, >= 0]"""
     return float(np.linalg.norm(np.diff(root[:, [0, 2]], axis=0), axis=1).mean() * fps) if len(root) > 1 else 0.0
+
+
+def path_length(root: np.ndarray) -> float:
+    """Length of the root's horizontal path. [m, (F, 3) -> m, >= 0]"""
+    return float(np.linalg.norm(np.diff(root[:, [0, 2]], axis=0), axis=1).sum())
+
+
+def straightness(root: np.ndarray) -> float:
+    """Distance between the ends of the horizontal path over its length; 1 where there is no path. [(F, 3) -> 0..1]"""
+    length = path_length(root)
+    return distance(root) / length if length > 1e-9 else 1.0
+
+
+def sideways(root: np.ndarray, ahead: np.ndarray) -> float:
+    """Path across the way the body faces, to the character's left. [m, (F, 3) and (F, 3) -> m]"""
+    left = np.stack([ahead[:, 2], 0 * ahead[:, 1], -ahead[:, 0]], 1)
+    return float((np.diff(root, axis=0) * left[:-1]).sum())
+
+
+def turn(ahead: np.ndarray) -> float:
+    """Change of the heading from the first to the last frame, to the character's left. [(F, 3) -> rad]"""
+    yaw = np.unwrap(np.arctan2(ahead[:, 0], ahead[:, 2]))
+    return float(yaw[-1] - yaw[0])
 
 
 def bob(root: np.ndarray) -> float:
