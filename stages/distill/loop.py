@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -18,11 +19,13 @@ from schemas.rig import Rig
 from schemas.splat import Splat
 from stages.body.kinematics import cuboid_corners
 from stages.progress import Progress
+from stages.view.camera import Camera
 
 from . import checkpoint as checkpoints
 from .filming import Body
 from .gaits import legs_of
 from .objective import ground, slide, smoothness
+from .parallel import ALONE, World
 from .parameterisation import Frames, MotionVariables, feet_of
 from .params import Params
 from .priors.base import TextCondition, VideoPrior
@@ -34,11 +37,29 @@ LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth",
 ADAM_BETAS = (0.9, 0.99)
 
 
+@dataclasses.dataclass
+class Answer:
+    """What is drawn and asked once and then used for `refresh` steps.
+
+    Attributes:
+        cameras: Of all views.
+        level: Noise level u.
+        target: The latents less the gradient on them, once the prior was asked and while it counts. [as the latents]
+        guidance_rms: See `score.Score`.
+    """
+
+    cameras: list[Camera]
+    level: float
+    target: torch.Tensor | None = None
+    guidance_rms: float = math.nan
+
+
 class Distillation:
     """One run: its variables, its random state and the step."""
 
-    def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str) -> None:
+    def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str, world: World = ALONE) -> None:
         self.rig, self.splat, self.prompt, self.settings, self.prior, self.device = rig, splat, prompt, settings, prior, device
+        self.world, self.mine = world, world.share(settings.views)
         self.variables = MotionVariables(
             rig,
             frames=settings.frames,
@@ -58,11 +79,13 @@ class Distillation:
         self.rng = np.random.default_rng(settings.seed)
         self.feet = feet_of(rig)
         self.hips = min((leg.height for leg in legs_of(rig)), default=self.variables.height)
-        self.body = Body(rig, splat, Scene(look=prior.spec.look, ground=prior.spec.ground, width=settings.width, height=settings.height), device)
+        shown = prior.spec.ground if settings.ground_render is None else settings.ground_render
+        self.body = Body(rig, splat, Scene(look=prior.spec.look, ground=shown, width=settings.width, height=settings.height), device)
         with torch.no_grad():
             self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
         self.iteration, self.losses = 0, []
+        self.answer: Answer | None = None  # of the prior, while it is used again
         self.past: torch.Tensor | None = None  # joint angles a tenth of the steps ago
         self.converged = False
         self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
@@ -75,7 +98,8 @@ class Distillation:
             self.losses.append(row)
             self.iteration += 1
             self.converged = self._has_converged()
-            self.done = self.state()
+            if self.iteration % self.settings.refresh == 0 or self.converged or self.iteration == total:
+                self.done = self.state()  # never between: the prior's last answer is large, and is not kept
             progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
             if self.converged:
                 progress.note(f"converged after {self.iteration} of {total} steps")
@@ -99,28 +123,37 @@ class Distillation:
         share = self.iteration / (settings.unfold * settings.iterations) if settings.unfold > 0 else 1.0
         motion = self.variables.frames(share)
         pose = motion.pose(self.variables.skeleton)
-        video, texts = self._film(pose)
-        level = self.schedule.draw(self.iteration, self.generator)
-        pixels, result = self._pixel_gradient(video.detach(), level, texts)
+        if self.iteration % settings.refresh == 0 or self.answer is None:
+            cameras = self._cameras()  # before the noise level, so that a run of refresh 1 draws as it always did
+            self.answer = Answer(cameras, self.schedule.draw(self.iteration, self.generator))
+        video, texts = self._film(pose, self.answer.cameras)
+        pixels, rms, guidance_rms = self._pixel_gradient(video.detach(), texts, self.answer)
         corners = cuboid_corners(self.variables.skeleton, pose)
         smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
-        loss = surrogate(video, pixels) + settings.lambda_smooth * smooth + settings.lambda_ground * depth + self._late() * settings.lambda_slide * slip
+        weights = settings.smoothness * settings.lambda_smooth, settings.ground_loss * settings.lambda_ground, self._late() * settings.lambda_slide
+        loss = surrogate(video, pixels) + weights[0] * smooth + weights[1] * depth + weights[2] * slip
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        squares = torch.cat([torch.tensor([rms, guidance_rms], device=self.device), frame_norms(pixels) / self.world.size]).square()
+        self.world.mean([leaf.grad for leaf in self.variables.leaves().values() if leaf.grad is not None] + [squares])
         self._check_finite()
         self.optimiser.step()
-        norms = frame_norms(pixels)
-        total = float(norms.square().sum().sqrt())
-        first = float(norms[0].square() / norms.square().sum().clamp(min=1e-30))
+        rms, guidance_rms, first = squares[:3].sqrt().tolist()
+        total = float(squares[2:].sum() * self.world.size)
         parts = (float(part.detach()) for part in (smooth, depth, slip))
-        return [float(self.iteration), level, result.rms, result.guidance_rms, *parts, total, first]
+        return [float(self.iteration), self.answer.level, rms, guidance_rms, *parts, math.sqrt(total), self.world.size * first * first / max(total, 1e-30)]
 
     def _late(self) -> float:
         """Share of the slide term that acts: the start motion slides on all feet, and would be stopped by it before it walks. [0..1]"""
         return min(max(4 * self.iteration / self.settings.iterations - 1.6, 0.0), 1.0)
 
-    def _film(self, pose: Any) -> tuple[torch.Tensor, TextCondition]:
-        """One clip per view, sides alternating, and the text for each. [(B, F, H, W, 3), 0..1]
+    def _cameras(self) -> list[Camera]:
+        """One camera for each view of all processes, sides alternating."""
+        sides = [1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1 for index in range(self.settings.views)]
+        return [self.body.camera(self.path, self.rng, side, getattr(self.prior, "views", None)) for side in sides]
+
+    def _film(self, pose: Any, cameras: list[Camera]) -> tuple[torch.Tensor, TextCondition]:
+        """One clip for each of this process's cameras, and the text for each. [(B, F, H, W, 3), 0..1]
 
         The camera follows the start motion, not the present one. A camera that follows the present motion without
         passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
@@ -128,9 +161,7 @@ class Distillation:
         """
         videos, images, texts = [], [], []
         means, spread = self.body.skin(pose)
-        for index in range(self.settings.views):
-            side = 1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1
-            camera = self.body.camera(self.path, self.rng, side, getattr(self.prior, "views", None))
+        for camera in cameras[self.mine]:
             videos.append(self.body.film(means, spread, camera))
             texts.append(self.texts[self.body.scene.facing(camera)])
             if self.prior.spec.reference:
@@ -139,19 +170,34 @@ class Distillation:
         positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
         return torch.stack(videos), TextCondition(positive, negative, torch.stack(images) if images else None)
 
-    def _pixel_gradient(self, video: torch.Tensor, level: float, text: TextCondition) -> tuple[torch.Tensor, Any]:
-        """Gradient of L_SDS on the pixels.
+    def _pixel_gradient(self, video: torch.Tensor, text: TextCondition, answer: Answer) -> tuple[torch.Tensor, float, float]:
+        """Gradient of L_SDS on the pixels, and the rms of the score and of the guidance.
 
         L_SDS is (7) divided by the number of latent values (ours), so that the lambdas mean the same for any clip.
         The division comes after the encoder's backward pass, where half precision would lose so small numbers.
+        The prior is asked if `answer` has no target yet; else the clips are pulled towards the one it has.
         """
         settings = self.settings
         leaf = video.requires_grad_()
         with torch.enable_grad():
             latent = self.prior.encode_video(leaf, text.image)
-        result = score(self.prior, latent, level, text, guidance_scale=settings.guidance_scale, weighting=settings.weighting, generator=self.generator)
-        (pixels,) = torch.autograd.grad(surrogate(latent, result.gradient), leaf)
-        return pixels.float() / latent.numel(), result
+        if answer.target is None:
+            result = score(
+                self.prior, latent, answer.level, text,
+                guidance_scale=settings.guidance_scale, weighting=settings.weighting, noise=self._noise,
+            )  # fmt: skip
+            gradient, rms, answer.guidance_rms = result.gradient, result.rms, result.guidance_rms
+            if settings.refresh > 1:
+                answer.target = latent.detach().float() - gradient
+        else:
+            gradient = latent.detach().float() - answer.target
+            rms = float(gradient.square().mean().sqrt())
+        (pixels,) = torch.autograd.grad(surrogate(latent, gradient), leaf)
+        return pixels.float() / latent.numel(), rms, answer.guidance_rms
+
+    def _noise(self, shape: torch.Size) -> torch.Tensor:
+        """Noise of this process's clips: drawn for those of all, so that it does not depend on how many processes there are."""
+        return torch.randn((self.settings.views, *shape[1:]), generator=self.generator)[self.mine]
 
     def _check_finite(self) -> None:
         for name, leaf in self.variables.leaves().items():
@@ -183,7 +229,7 @@ class Distillation:
 
     def resume(self, path: Path | None, progress: Progress) -> checkpoints.Clock:
         """Take up a checkpoint if there is one; returns the run's clock."""
-        state = checkpoints.load(path, self.identity()) if path is not None else None
+        state = self.world.tell(checkpoints.load(path, self.identity()) if path is not None and self.world.rank == 0 else None)
         if state is None:
             return checkpoints.Clock(self.settings.checkpoint_every)
         with torch.no_grad():
@@ -192,6 +238,7 @@ class Distillation:
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"])
         self.rng.bit_generator.state = json.loads(state["rng"])
+        self.answer = None
         self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
         self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from schemas.errors import InputError
 from schemas.params import check, param
 
+from . import presets
+
 if TYPE_CHECKING:
     from .priors.base import PriorSpec
 
@@ -37,6 +39,7 @@ class Params:
     guidance_scale: float | None = param(None, "Classifier-free guidance scale; 1 is none.", low=0, high=1000)
     estimator: str | None = param(None, "How the score is estimated: sds as in the paper, or one of lower variance: consistent, ism, sdi.", choices=ESTIMATORS)
     estimator_steps: int | None = param(None, "Calls of the prior that ism and sdi spend on the inversion at every step.", low=1, high=1000)
+    refresh: int | None = param(None, "Ask the prior at every so many steps and pull towards its last answer in between.", low=1, high=1000)
     views: int | None = param(None, "Cameras per step, alternating between the character's sides.", low=1, high=64)
     frames: int | None = param(None, "Frames of the clip.", low=2, high=1000)
     height: int | None = param(None, "Height of the clip.", unit="px", low=8, high=4096)
@@ -90,6 +93,7 @@ FALLBACK: dict[str, Any] = {
     "guidance_scale": 100.0,
     "estimator": "sds",
     "estimator_steps": 5,
+    "refresh": 1,
     "views": 1,
     "overlap": 8,
     "modes": 0,
@@ -112,18 +116,18 @@ FALLBACK: dict[str, Any] = {
 
 
 def resolve(params: Params, spec: PriorSpec) -> Params:
-    """Fill what the user left open from the prior, then from `FALLBACK`; `speed` may stay None.
+    """Fill what the user left open from the preset, the prior, then `FALLBACK`; `speed` and `ground_render` may stay None.
 
     Raises:
         InputError: A value is out of bounds, a range of noise levels is empty, or the prior takes no such clip.
     """
     clip = {"frames": spec.frames, "height": spec.height, "width": spec.width, "fps": spec.fps}
-    known = {**FALLBACK, **clip, **spec.defaults}
+    known = {**FALLBACK, **clip, **spec.defaults, **presets.values(params.preset, spec)}
     unknown = set(spec.defaults) - {field.name for field in dataclasses.fields(Params)}
     if unknown:
         raise ValueError(f"prior {spec.name} has a default for '{min(unknown)}', which is no parameter of distill")
     filled = {name: value for name, value in known.items() if getattr(params, name) in (None, "auto")}
-    done = dataclasses.replace(params, **filled)
+    done = dataclasses.replace(params, **filled, preset=presets.choose(params.preset, spec))
     cap = {name: min(getattr(done, name), spec.max_time) for name in ("t_max", "t_max_end") if getattr(params, name) is None}
     done = dataclasses.replace(done, **cap)
     check(done)

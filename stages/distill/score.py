@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 
 from .priors.base import TextCondition, VideoPrior
 from .schedule import weight
+
+Noise = Callable[[torch.Size], torch.Tensor]
+"""Draws standard normal noise for the latents of a batch of clips."""
+
+
+def normal(generator: torch.Generator) -> Noise:
+    """Noise from a generator on the CPU, so that a run does not depend on the device's own."""
+    return lambda shape: torch.randn(shape, generator=generator)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,20 +63,18 @@ def guide(negative: torch.Tensor, positive: torch.Tensor, scale: float) -> tuple
 
 
 @torch.no_grad()
-def score(
-    prior: VideoPrior, latent: torch.Tensor, u: float, text: TextCondition, *, guidance_scale: float, weighting: str, generator: torch.Generator
-) -> Score:
+def score(prior: VideoPrior, latent: torch.Tensor, u: float, text: TextCondition, *, guidance_scale: float, weighting: str, noise: Noise) -> Score:
     """Noise the latents, ask the prior, return the gradient of equation (7).
 
     Parameters:
         latent: Normalised latents of the rendered clips. [(B, ...)]
         u: Noise level t/T.
-        generator: Of the noise, on the CPU so that a run does not depend on the device's generator.
+        noise: Where noise comes from.
     """
     latent = latent.detach().float()
     alpha, sigma = prior.alpha_sigma(u)
-    noise = torch.randn(latent.shape, generator=generator).to(latent.device)
-    clean = prior.predict_x0(add_noise(latent, noise, alpha, sigma), u, text, guidance_scale).float()
+    drawn = noise(latent.shape).to(latent.device)
+    clean = prior.predict_x0(add_noise(latent, drawn, alpha, sigma), u, text, guidance_scale).float()
     difference = latent - clean
     told = getattr(prior, "diagnostics", {}).get("guidance_rms", float("nan"))
     return Score(weight(weighting, alpha, sigma) * difference, float(difference.square().mean().sqrt()), float(told))

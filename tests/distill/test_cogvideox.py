@@ -15,7 +15,7 @@ from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
 from stages.distill.priors.text_encoder import TextEncoder
-from stages.distill.score import score, surrogate
+from stages.distill.score import normal, score, surrogate
 
 from . import beast
 
@@ -112,7 +112,9 @@ def test_the_score_reaches_latent_and_pixels_exactly(prior):
     video = clip().requires_grad_()
     latent = prior.encode_video(video)
     latent.retain_grad()
-    result = score(prior, latent, 0.4, prior.encode_prompt("a tiger walking"), guidance_scale=6, weighting="one", generator=torch.Generator().manual_seed(1))
+    result = score(
+        prior, latent, 0.4, prior.encode_prompt("a tiger walking"), guidance_scale=6, weighting="one", noise=normal(torch.Generator().manual_seed(1))
+    )
     surrogate(latent, result.gradient).backward()
     assert torch.equal(latent.grad, result.gradient)
     again = video.detach().clone().requires_grad_()

@@ -9,7 +9,7 @@ import torch
 
 from stages.distill.priors.base import PriorSpec, TextCondition, VideoPrior
 from stages.distill.schedule import weight
-from stages.distill.score import add_noise, clean_estimate, frame_norms, guide, score, surrogate
+from stages.distill.score import add_noise, clean_estimate, frame_norms, guide, normal, score, surrogate
 
 
 class Shrink:
@@ -47,7 +47,7 @@ def test_the_surrogate_gives_the_gradient_bit_for_bit():
 def test_score_is_the_weighted_difference_of_equation_7():
     prior, latent, u = Shrink(0.5), torch.randn(1, 5, 3, generator=noise_generator()), 0.3
     alpha, sigma = prior.alpha_sigma(u)
-    result = score(prior, latent, u, prior.encode_prompt(""), guidance_scale=1, weighting="sigma2", generator=noise_generator())
+    result = score(prior, latent, u, prior.encode_prompt(""), guidance_scale=1, weighting="sigma2", noise=normal(noise_generator()))
     noisy = alpha * latent + sigma * torch.randn(latent.shape, generator=noise_generator())
     assert torch.allclose(result.gradient, sigma**2 * (latent - 0.5 * noisy), atol=1e-6)
     assert result.rms == pytest.approx((latent - 0.5 * noisy).square().mean().sqrt().item(), rel=1e-5)
@@ -57,7 +57,7 @@ def test_score_is_the_weighted_difference_of_equation_7():
 
 def test_no_gradient_flows_through_the_prior():
     prior, latent = Shrink(0.5), torch.randn(1, 4, requires_grad=True)
-    result = score(prior, latent, 0.5, prior.encode_prompt(""), guidance_scale=1, weighting="one", generator=noise_generator())
+    result = score(prior, latent, 0.5, prior.encode_prompt(""), guidance_scale=1, weighting="one", noise=normal(noise_generator()))
     assert not result.gradient.requires_grad
 
 

@@ -14,6 +14,7 @@ from stages.distill import loop, stage
 from stages.distill.objective import ground
 from stages.distill.params import Params
 from stages.distill.priors.ideal import IdealPrior
+from stages.distill.score import normal, score
 from stages.progress import Progress
 
 from . import beast
@@ -123,11 +124,13 @@ def test_the_pixel_gradient_is_the_encoders_own(prior):
     video = torch.rand(2, 17, 48, 64, 3, generator=torch.Generator().manual_seed(0))
     text = prior.encode_prompt(PROMPT)
     state = run.generator.get_state()
-    pixels, result = run._pixel_gradient(video.clone(), 0.5, text)
-    run.generator.set_state(state)
+    pixels, rms, _ = run._pixel_gradient(video.clone(), text, loop.Answer([], 0.5))
     leaf = video.clone().requires_grad_()
     latent = prior.encode_video(leaf)
+    run.generator.set_state(state)
+    result = score(prior, latent, 0.5, text, guidance_scale=settings.guidance_scale, weighting=settings.weighting, noise=normal(run.generator))
     (expected,) = torch.autograd.grad(latent, leaf, result.gradient / latent.numel())
+    assert rms == result.rms
     assert torch.allclose(pixels, expected, rtol=1e-5, atol=1e-12)
 
 

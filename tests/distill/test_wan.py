@@ -21,7 +21,7 @@ from stages.distill.priors.offload import Offload
 from stages.distill.priors.text_encoder import TextEncoder
 from stages.distill.priors.wan import Wan, read_spec
 from stages.distill.priors.wan_vae import CHUNKS, MODES, NONE, SEGMENTS, encode_mean, stored_bytes
-from stages.distill.score import score, surrogate
+from stages.distill.score import normal, score, surrogate
 
 from . import beast
 from .tiny import CHANNELS, clip, noise, randomise, stored, text_encoder, tokenizer
@@ -172,7 +172,9 @@ def test_the_score_reaches_latent_and_pixels_exactly(prior, mode):
     video = clip(9, *size(prior)).requires_grad_()
     latent = prior.encode_video(video)
     latent.retain_grad()
-    result = score(prior, latent, 0.4, prior.encode_prompt("a tiger walking"), guidance_scale=6, weighting="one", generator=torch.Generator().manual_seed(1))
+    result = score(
+        prior, latent, 0.4, prior.encode_prompt("a tiger walking"), guidance_scale=6, weighting="one", noise=normal(torch.Generator().manual_seed(1))
+    )
     surrogate(latent, result.gradient).backward()
     assert torch.equal(latent.grad, result.gradient)
     again = video.detach().clone().requires_grad_()
