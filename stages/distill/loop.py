@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from schemas.errors import InputError
+from schemas.errors import StorageError
 from schemas.motion import Motion
 from schemas.params import invalidating
 from schemas.rig import Rig
@@ -24,6 +24,8 @@ from stages.view.camera import Camera
 from . import checkpoint as checkpoints
 from .filming import Body
 from .gaits import legs_of
+from .guard import Diverged, Guard
+from .monitor import Monitor
 from .objective import ground, slide, smoothness
 from .parallel import ALONE, World
 from .parameterisation import Frames, MotionVariables, feet_of
@@ -84,7 +86,10 @@ class Distillation:
         with torch.no_grad():
             self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
+        self.guard = Guard(self.variables.frames().root_positions, self.body.framing.size, self.variables.limits)
+        self.monitor = Monitor(None, "", settings, LOSS_NAMES)  # shows nothing
         self.iteration, self.losses = 0, []
+        self.unsaved = False  # the disk refused the last checkpoint
         self.answer: Answer | None = None  # of the prior, while it is used again
         self.past: torch.Tensor | None = None  # joint angles a tenth of the steps ago
         self.converged = False
@@ -101,10 +106,12 @@ class Distillation:
             if self.iteration % self.settings.refresh == 0 or self.converged or self.iteration == total:
                 self.done = self.state()  # never between: the prior's last answer is large, and is not kept
             progress.update(self.iteration, score=row[2], smooth=row[4], ground=row[5])
+            self.monitor.log(row)
+            self.monitor.show(self.losses, clock.seconds())
             if self.converged:
                 progress.note(f"converged after {self.iteration} of {total} steps")
             elif checkpoint is not None and self.iteration < total and clock.due():
-                self.save(checkpoint, clock)
+                self.try_to_save(checkpoint, clock, progress)
 
     @torch.no_grad()
     def _has_converged(self) -> bool:
@@ -122,12 +129,14 @@ class Distillation:
         settings = self.settings
         share = self.iteration / (settings.unfold * settings.iterations) if settings.unfold > 0 else 1.0
         motion = self.variables.frames(share)
+        self.guard.check_motion(self.iteration, motion)
         pose = motion.pose(self.variables.skeleton)
         if self.iteration % settings.refresh == 0 or self.answer is None:
             cameras = self._cameras()  # before the noise level, so that a run of refresh 1 draws as it always did
             self.answer = Answer(cameras, self.schedule.draw(self.iteration, self.generator))
         video, texts = self._film(pose, self.answer.cameras)
         pixels, rms, guidance_rms = self._pixel_gradient(video.detach(), texts, self.answer)
+        self._show(video.detach(), texts, self.answer)
         corners = cuboid_corners(self.variables.skeleton, pose)
         smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
         weights = settings.smoothness * settings.lambda_smooth, settings.ground_loss * settings.lambda_ground, self._late() * settings.lambda_slide
@@ -136,10 +145,11 @@ class Distillation:
         loss.backward()
         squares = torch.cat([torch.tensor([rms, guidance_rms], device=self.device), frame_norms(pixels) / self.world.size]).square()
         self.world.mean([leaf.grad for leaf in self.variables.leaves().values() if leaf.grad is not None] + [squares])
-        self._check_finite()
-        self.optimiser.step()
         rms, guidance_rms, first = squares[:3].sqrt().tolist()
         total = float(squares[2:].sum() * self.world.size)
+        self.guard.check_score(self.iteration, rms, total)
+        self.guard.check_gradients(self.iteration, self.variables.leaves())
+        self.optimiser.step()
         parts = (float(part.detach()) for part in (smooth, depth, slip))
         return [float(self.iteration), self.answer.level, rms, guidance_rms, *parts, math.sqrt(total), self.world.size * first * first / max(total, 1e-30)]
 
@@ -187,8 +197,7 @@ class Distillation:
                 guidance_scale=settings.guidance_scale, weighting=settings.weighting, noise=self._noise,
             )  # fmt: skip
             gradient, rms, answer.guidance_rms = result.gradient, result.rms, result.guidance_rms
-            if settings.refresh > 1:
-                answer.target = latent.detach().float() - gradient
+            answer.target = latent.detach().float() - gradient
         else:
             gradient = latent.detach().float() - answer.target
             rms = float(gradient.square().mean().sqrt())
@@ -199,11 +208,11 @@ class Distillation:
         """Noise of this process's clips: drawn for those of all, so that it does not depend on how many processes there are."""
         return torch.randn((self.settings.views, *shape[1:]), generator=self.generator)[self.mine]
 
-    def _check_finite(self) -> None:
-        for name, leaf in self.variables.leaves().items():
-            if leaf.grad is not None and not torch.isfinite(leaf.grad).all():
-                remedy = "lower --guidance-scale or --learning-rate, or start again with another --seed."
-                raise InputError(f"the gradient of {name} at step {self.iteration} is not finite;", remedy)
+    def _show(self, video: torch.Tensor, text: TextCondition, answer: Answer) -> None:
+        """Let the monitor see the clips, and what the prior makes of them where it can decode."""
+        facings = [self.body.scene.facing(camera) for camera in answer.cameras[self.mine]]
+        decode = getattr(self.prior, "decode_latent", None)
+        self.monitor.watch(self.iteration, answer.level, video, facings, decode and (lambda: decode(answer.target, text.image)))
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be this run's."""
@@ -221,26 +230,53 @@ class Distillation:
             "rng": json.dumps(self.rng.bit_generator.state),
             "past": None if self.past is None else self.past.clone(),
             "converged": self.converged,
+            "guard": self.guard.state(),
         }
 
-    def save(self, path: Path, clock: checkpoints.Clock) -> None:
-        """Write the state after the last whole step."""
-        checkpoints.save(path, self.identity(), self.done | {"losses": self.losses[: self.done["iteration"]], "seconds": clock.seconds()})
+    def save(self, path: Path, clock: checkpoints.Clock, stopped: str = "") -> None:
+        """Write the state after the last whole step; `stopped`: why the run cannot go on from there."""
+        state = self.done | {"losses": self.losses[: self.done["iteration"]], "seconds": clock.seconds()}
+        checkpoints.save(path, self.identity(), state, stopped)
+        self.monitor.flush()
+
+    def try_to_save(self, path: Path, clock: checkpoints.Clock, progress: Progress) -> None:
+        """Save; a disk that refuses is told of once and does not end the run, which may find room the next time."""
+        try:
+            self.save(path, clock)
+            if self.unsaved:
+                progress.note(f"checkpoint saved again after step {self.done['iteration']}")
+            self.unsaved = False
+        except StorageError as error:
+            if not self.unsaved:
+                progress.note(f"no checkpoint, the run goes on: {error.message}")
+            self.unsaved = True
+
+    def stop(self, path: Path, clock: checkpoints.Clock, error: Diverged) -> Diverged:
+        """Keep the state and the motion before the run diverged; returns the error that says where."""
+        checkpoints.fill(self.variables.leaves(), self.done["variables"])
+        self.iteration = self.done["iteration"]
+        self.losses = self.losses[: self.iteration]
+        self.save(path, clock, error.reason)
+        kept = checkpoints.stopped_path(path)
+        if self.iteration:
+            self.motion(clock.seconds()).save(kept)
+        return error.saved(path, kept if self.iteration else None)
 
     def resume(self, path: Path | None, progress: Progress) -> checkpoints.Clock:
         """Take up a checkpoint if there is one; returns the run's clock."""
-        state = self.world.tell(checkpoints.load(path, self.identity()) if path is not None and self.world.rank == 0 else None)
+        names = {*self.done, "losses", "seconds"}
+        state = self.world.tell(checkpoints.load(path, self.identity(), names) if path is not None and self.world.rank == 0 else None)
         if state is None:
             return checkpoints.Clock(self.settings.checkpoint_every)
-        with torch.no_grad():
-            for name, leaf in self.variables.leaves().items():
-                leaf.copy_(state["variables"][name])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.generator.set_state(state["generator"])
-        self.rng.bit_generator.state = json.loads(state["rng"])
-        self.answer = None
-        self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
-        self.done = self.state()
+        with checkpoints.fitting(path):
+            checkpoints.fill(self.variables.leaves(), state["variables"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.generator.set_state(state["generator"])
+            self.rng.bit_generator.state = json.loads(state["rng"])
+            self.guard.restore(state["guard"])
+            self.answer = None
+            self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
+            self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
         return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])
 
