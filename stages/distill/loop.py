@@ -22,13 +22,14 @@ from stages.progress import Progress
 from stages.view.camera import Camera
 
 from . import checkpoint as checkpoints
+from .control import Control, inlined
 from .filming import Body
 from .gaits import legs_of
 from .guard import Diverged, Guard
 from .monitor import Monitor
 from .objective import ground, slide, smoothness
 from .parallel import ALONE, World
-from .parameterisation import Frames, MotionVariables, feet_of
+from .parameterisation import MotionVariables, feet_of
 from .params import Params
 from .priors.base import TextCondition, VideoPrior
 from .scene import Scene
@@ -59,23 +60,13 @@ class Answer:
 class Distillation:
     """One run: its variables, its random state and the step."""
 
-    def __init__(self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str, world: World = ALONE) -> None:
-        self.rig, self.splat, self.prompt, self.settings, self.prior, self.device = rig, splat, prompt, settings, prior, device
+    def __init__(
+        self, rig: Rig, splat: Splat, prompt: str, settings: Params, prior: VideoPrior, device: str, world: World = ALONE, init: Motion | None = None
+    ) -> None:
+        settings = inlined(settings)
+        self.rig, self.splat, self.prompt, self.settings, self.prior, self.device, self.init = rig, splat, prompt, settings, prior, device, init
         self.world, self.mine = world, world.share(settings.views)
-        self.variables = MotionVariables(
-            rig,
-            frames=settings.frames,
-            fps=settings.fps,
-            modes=settings.modes,
-            speed=settings.speed,
-            trunk=settings.trunk_rate,
-            lateral=settings.lateral_rate,
-            device=device,
-        )
-        leaves = self.variables.leaves()
-        rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
-        groups = [{"params": [leaf], "lr": rates[name]} for name, leaf in leaves.items()]
-        self.optimiser = torch.optim.Adam(groups, betas=ADAM_BETAS)
+        self.control = Control(rig, settings, in_step=getattr(prior, "in_step", False), init=init, device=device)
         self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
@@ -83,22 +74,42 @@ class Distillation:
         self.hips = min((leg.height for leg in legs_of(rig)), default=self.variables.height)
         shown = prior.spec.ground if settings.ground_render is None else settings.ground_render
         self.body = Body(rig, splat, Scene(look=prior.spec.look, ground=shown, width=settings.width, height=settings.height), device)
-        with torch.no_grad():
-            self.path, self.rest = self.body.skin(self.variables.frames().pose(self.variables.skeleton))
         self.texts = {facing: prior.encode_prompt(prompt, settings.negative, facing=facing) for facing in ("left", "right")}
-        self.guard = Guard(self.variables.frames().root_positions, self.body.framing.size, self.variables.limits)
+        self.guard = Guard(self.control.carried().root_positions, self.body.framing.size, self.variables.limits)
         self.monitor = Monitor(None, "", settings, LOSS_NAMES)  # shows nothing
         self.iteration, self.losses = 0, []
         self.unsaved = False  # the disk refused the last checkpoint
         self.answer: Answer | None = None  # of the prior, while it is used again
         self.past: torch.Tensor | None = None  # joint angles a tenth of the steps ago
         self.converged = False
+        self._take_up()
         self.done = self.state()  # after the last whole step: Ctrl-C may come in the middle of one
 
+    @property
+    def variables(self) -> MotionVariables:
+        """Of the present part of the run."""
+        return self.control.variables
+
+    @torch.no_grad()
+    def _take_up(self) -> None:
+        """What belongs to the control's present variables: their optimiser, and the start motion that cameras follow."""
+        settings = self.settings
+        rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
+        self.optimiser = torch.optim.Adam([{"params": [leaf], "lr": rates[name]} for name, leaf in self.variables.leaves().items()], betas=ADAM_BETAS)
+        carried = self.control.carried()
+        self.path, self.rest = self.body.skin(carried.pose(self.variables.skeleton))
+        self.guard.start = carried.root_positions.clone()
+        self.answer = self.past = None
+
     def optimise(self, progress: Progress, checkpoint: Path | None, clock: checkpoints.Clock) -> None:
+        for note in self.control.notes if self.iteration == 0 else []:
+            progress.note(note)
         total = self.settings.iterations
         progress.begin("distill", total)
         while self.iteration < total and not self.converged:
+            if self.control.due(self.iteration):
+                progress.note(self.control.turn())
+                self._take_up()
             row = self.step()
             self.losses.append(row)
             self.iteration += 1
@@ -121,14 +132,15 @@ class Distillation:
         if settings.tolerance == 0 or self.iteration % window:
             return False
         before, self.past = self.past, self.variables.frames().angles.clone()
-        annealed = self.iteration >= settings.anneal * settings.iterations
+        annealed = self.iteration >= settings.anneal * settings.iterations and self.control.settled
         return annealed and before is not None and float((self.past - before).square().mean().sqrt()) < settings.tolerance
 
     def step(self) -> list[float]:
         """One iteration: render, ask the prior, descend. Returns the row of `LOSS_NAMES`."""
         settings = self.settings
         share = self.iteration / (settings.unfold * settings.iterations) if settings.unfold > 0 else 1.0
-        motion = self.variables.frames(share)
+        clip = self.control.clip(self.iteration, share)
+        motion = clip.motion
         self.guard.check_motion(self.iteration, motion)
         pose = motion.pose(self.variables.skeleton)
         if self.iteration % settings.refresh == 0 or self.answer is None:
@@ -137,10 +149,11 @@ class Distillation:
         video, texts = self._film(pose, self.answer.cameras)
         pixels, rms, guidance_rms = self._pixel_gradient(video.detach(), texts, self.answer)
         self._show(video.detach(), texts, self.answer)
-        corners = cuboid_corners(self.variables.skeleton, pose)
+        corners = cuboid_corners(self.variables.skeleton, clip.laid(pose))
         smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
         weights = settings.smoothness * settings.lambda_smooth, settings.ground_loss * settings.lambda_ground, self._late() * settings.lambda_slide
         loss = surrogate(video, pixels) + weights[0] * smooth + weights[1] * depth + weights[2] * slip
+        loss = loss + self.control.hold(self.iteration, motion)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         squares = torch.cat([torch.tensor([rms, guidance_rms], device=self.device), frame_norms(pixels) / self.world.size]).square()
@@ -217,7 +230,7 @@ class Distillation:
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be this run's."""
         values = invalidating(self.settings) | {"prompt": self.prompt, "device": self.device, "torch": str(torch.__version__)}
-        values |= {"rig": self.rig.content_digest(), "splat": self.splat.content_digest()}
+        values |= {"rig": self.rig.content_digest(), "splat": self.splat.content_digest(), "init": self.init.content_digest() if self.init else None}
         return json.loads(json.dumps(values, default=float))
 
     def state(self) -> dict[str, Any]:
@@ -231,6 +244,7 @@ class Distillation:
             "past": None if self.past is None else self.past.clone(),
             "converged": self.converged,
             "guard": self.guard.state(),
+            "control": self.control.state(),
         }
 
     def save(self, path: Path, clock: checkpoints.Clock, stopped: str = "") -> None:
@@ -269,12 +283,13 @@ class Distillation:
         if state is None:
             return checkpoints.Clock(self.settings.checkpoint_every)
         with checkpoints.fitting(path):
+            self.control.restore(state["control"])
+            self._take_up()
             checkpoints.fill(self.variables.leaves(), state["variables"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.generator.set_state(state["generator"])
             self.rng.bit_generator.state = json.loads(state["rng"])
             self.guard.restore(state["guard"])
-            self.answer = None
             self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
             self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
@@ -283,7 +298,7 @@ class Distillation:
     @torch.no_grad()
     def motion(self, seconds: float) -> Motion:
         """The artifact."""
-        frames: Frames = self.variables.frames()
+        made = self.control.result()
         losses = np.array(self.losses, np.float32)
         tail = losses[-max(1, len(losses) // 10) :]
         report = {
@@ -294,15 +309,16 @@ class Distillation:
             "device": self.device,
             "kernels": len(self.splat.means),
             "final": {name: _plain(tail[:, k].mean()) for k, name in enumerate(LOSS_NAMES) if k},
+            **made.report,
         }
         return Motion(
             name=self.rig.name,
             prompt=self.prompt,
             fps=self.settings.fps,
             joint_names=list(self.rig.joint_names),
-            angles=frames.angles.cpu().numpy(),
-            root_positions=frames.root_positions.cpu().numpy(),
-            root_rotations=frames.root_quaternions().cpu().numpy(),
+            angles=made.angles.cpu().numpy(),
+            root_positions=made.root_positions.cpu().numpy(),
+            root_rotations=made.root_rotations.cpu().numpy(),
             loss_names=list(LOSS_NAMES),
             losses=losses,
             report=report,

@@ -14,6 +14,7 @@ from stages.body import quaternion
 from stages.body.kinematics import Pose, Skeleton, forward
 
 LOCKED = 1e-4  # rad: an axis with a narrower range of motion does not move
+WITHIN = 0.99  # of a bound: angles beyond are taken as this when variables are found for them, so that they still have a gradient
 SLACK = 0.05  # rad: a limit closer to rest than this is softened to it, else its axis would have no gradient at the start
 
 
@@ -38,6 +39,14 @@ def soft_limit(angles: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
     bound = torch.where(angles < 0, low, high)
     free = (limits[..., 1] - limits[..., 0] > LOCKED).to(angles.dtype)
     return free * bound * torch.tanh(angles / bound)
+
+
+def free_angles(angles: torch.Tensor, limits: torch.Tensor) -> torch.Tensor:
+    """Inverse of `soft_limit`, for angles clipped to `WITHIN` of each bound; 0 on axes that do not move. [rad, (F, J, 3)]"""
+    low, high = (-limits[..., 0]).clamp(min=SLACK), limits[..., 1].clamp(min=SLACK)
+    bound = torch.where(angles < 0, low, high)
+    free = (limits[..., 1] - limits[..., 0] > LOCKED).to(angles.dtype)
+    return free * bound * torch.atanh((angles / bound).clamp(-WITHIN, WITHIN))
 
 
 def reach(limits: torch.Tensor) -> torch.Tensor:
@@ -92,14 +101,34 @@ class Frames:
         return quaternion.from_rotation_vector(self.root_vectors)
 
 
+@dataclasses.dataclass(frozen=True)
+class Base:
+    """What the variables are offsets from, instead of the rest pose carried forward.
+
+    Attributes:
+        angles: Joint angles before the limits bend them (`free_angles`). [rad, (F, J, 3)]
+        vectors: Rotation vector of the root. [rad, (F, 3)]
+        shifts: Of the root from the start line. [m, (F, 3)]
+    """
+
+    angles: torch.Tensor
+    vectors: torch.Tensor
+    shifts: torch.Tensor
+
+    def tensors(self) -> list[torch.Tensor]:
+        """Copies in this order, for a checkpoint."""
+        return [self.angles.clone(), self.vectors.clone(), self.shifts.clone()]
+
+
 class MotionVariables:
     """Theta as leaf tensors for an optimiser, all zero at the start: the rest pose carried forward at constant speed.
 
     Attributes:
         joints: Coefficients of the joint angles, in units of each axis's reach. [(K, J, 3)]
         turns: Coefficients of the root's rotation vector. [rad, (K, 3)]
-        shifts: Coefficients of the root's translation, in body heights. [(K, 3)]
-        start: Root positions of the start motion. [m, (F, 3)]
+        shifts: Coefficients of the root's translation, in body heights. [(K, 3)], or (K + 1, 3) with `drift`.
+        start: Root positions of the start motion, a straight line. [m, (F, 3)]
+        drift: Straight line over time by which the root may move along the path besides the basis, or None. [(F, 1)]
     """
 
     def __init__(
@@ -113,38 +142,81 @@ class MotionVariables:
         trunk: float = 1.0,
         lateral: float = 1.0,
         device: torch.device | str = "cpu",
+        lead: int = 0,
+        base: Base | None = None,
+        basis: torch.Tensor | None = None,
+        drift: bool = False,
+        frozen: torch.Tensor | None = None,
     ) -> None:
         """Set up the start motion: from the rest position along +Z, the lowest cuboid corner on the ground.
 
         Parameters:
             speed: Of the start motion. [m/s]
             trunk, lateral: See `relative_rates`.
+            lead: Frames before the one at which the start motion is at the rest position.
+            base: What the variables are offsets from.
+            basis: Over time, instead of cosines; slow columns first. [(F, K)]
+            drift: Give the root a straight line along the path as well.
+            frozen: Joints whose variables have no effect, the root's among them. [bool, (J,)]
         """
         self.skeleton = Skeleton.from_rig(rig, device=device)
-        self.basis = cosine_basis(frames, modes).to(device)
-        self.per_frame = modes == 0
+        self.basis = (cosine_basis(frames, modes) if basis is None else basis).to(device)
+        self.per_frame = modes == 0 and basis is None
+        self.base = base
         self.height = body_height(rig)
         count, size = rig.joint_count, self.basis.shape[1]
         self.joints = torch.zeros(size, count, 3, device=device, requires_grad=True)
         self.turns = torch.zeros(size, 3, device=device, requires_grad=True)
-        self.shifts = torch.zeros(size, 3, device=device, requires_grad=True)
-        along = speed / fps * torch.arange(frames, dtype=torch.float64)
+        self.shifts = torch.zeros(size + drift, 3, device=device, requires_grad=True)
+        self.drift = torch.linspace(-1, 1, frames, device=device)[:, None] if drift else None
+        along = speed / fps * (torch.arange(frames, dtype=torch.float64) - lead)
         self.start = self.skeleton.positions[0].repeat(frames, 1)
         self.start[:, 2] += along.float().to(device)
         self.start[:, 1] -= float(lowest_corner(rig))
         self.limits = self.skeleton.limits.clone()
         self.limits[0] = 0  # the root turns by its own variables
         self.reach = reach(self.limits) * relative_rates(rig, trunk, lateral).to(device)
+        self.root_frozen = frozen is not None and bool(frozen[0])
+        if frozen is not None:
+            self.reach = self.reach * (~frozen).to(self.reach)[:, None]
 
     def leaves(self) -> dict[str, torch.Tensor]:
         """The tensors to optimise, by name."""
         return {"joints": self.joints, "turns": self.turns, "shifts": self.shifts}
 
-    def frames(self, share: float = 1.0) -> Frames:
-        """Expand to frames, with the modes released up to `share` of the way from coarse to fine."""
+    def frames(self, share: float = 1.0, rows: slice | None = None) -> Frames:
+        """Expand to frames, with the modes released up to `share` of the way from coarse to fine.
+
+        Parameters:
+            rows: Only these frames.
+        """
+        rows = rows or slice(None)
+        shifts, vectors = self.root(share, rows)
+        return Frames(soft_limit(self.free(share, rows), self.limits), self.start[rows] + shifts, vectors)
+
+    def free(self, share: float = 1.0, rows: slice = slice(None)) -> torch.Tensor:
+        """Joint angles before the limits bend them. [rad, (F, J, 3)]"""
+        free = torch.einsum("fk,kjc->fjc", self._basis(share, rows), self.joints) * self.reach
+        return free if self.base is None else free + self.base.angles[rows]
+
+    def root(self, share: float = 1.0, rows: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
+        """Shift of the root from the start line [m, (F, 3)] and its rotation vector [rad, (F, 3)]."""
+        basis = self._basis(share, rows)
+        shifts, vectors = self.height * (basis @ self.shifts[: basis.shape[1]]), basis @ self.turns
+        if self.drift is not None:
+            shifts = shifts + self.height * self.drift[rows] * self.shifts[-1] * self.shifts.new_tensor([0.0, 0.0, 1.0])
+        if self.root_frozen:
+            shifts, vectors = 0 * shifts, 0 * vectors
+        return (shifts, vectors) if self.base is None else (shifts + self.base.shifts[rows], vectors + self.base.vectors[rows])
+
+    def carried(self, rows: slice = slice(None)) -> Frames:
+        """The rest pose carried along the start line: what cameras follow and the reference image shows."""
+        line = self.start[rows]
+        return Frames(torch.zeros(len(line), len(self.limits), 3).to(line), line, torch.zeros_like(line))
+
+    def _basis(self, share: float, rows: slice) -> torch.Tensor:
         basis = self.basis if self.per_frame or share >= 1 else self.basis * released(self.basis.shape[1], share).to(self.basis)
-        free = torch.einsum("fk,kjc->fjc", basis, self.joints) * self.reach
-        return Frames(soft_limit(free, self.limits), self.start + self.height * (basis @ self.shifts), basis @ self.turns)
+        return basis[rows]
 
 
 def released(modes: int, share: float) -> torch.Tensor:

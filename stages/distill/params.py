@@ -9,6 +9,7 @@ from schemas.errors import InputError
 from schemas.params import check, param
 
 from . import presets
+from .windows import window_of
 
 if TYPE_CHECKING:
     from .priors.base import PriorSpec
@@ -52,6 +53,7 @@ class Params:
     root_learning_rate: float | None = param(None, "Adam step of the root, in radians and in body heights.", low=0, high=10)
     trunk_rate: float | None = param(None, "Step of joints outside the legs, relative to the legs'.", low=0, high=10)
     lateral_rate: float | None = param(None, "Step of twist and sideways swing, relative to the swing forward.", low=0, high=10)
+    window: int | None = param(None, "Frames that the prior sees at once (default: its clip's); longer clips are done in windows.", low=2, high=1000)
     overlap: int | None = param(None, "Frames that neighbouring windows share, for clips longer than the prior's.", low=0, high=1000)
     loop: bool = param(False, "Make a seamless cycle: the last frame flows into the first.")
     path: str = param("", "Ground points 'x,z x,z ...' that the root follows from where it stands, as a smooth curve, or a file of them.", unit="m")
@@ -128,6 +130,7 @@ def resolve(params: Params, spec: PriorSpec) -> Params:
         raise ValueError(f"prior {spec.name} has a default for '{min(unknown)}', which is no parameter of distill")
     filled = {name: value for name, value in known.items() if getattr(params, name) in (None, "auto")}
     done = dataclasses.replace(params, **filled, preset=presets.choose(params.preset, spec))
+    done = dataclasses.replace(done, window=window_of(done.frames, params.window or known["frames"]))
     cap = {name: min(getattr(done, name), spec.max_time) for name in ("t_max", "t_max_end") if getattr(params, name) is None}
     done = dataclasses.replace(done, **cap)
     check(done)
@@ -136,5 +139,5 @@ def resolve(params: Params, spec: PriorSpec) -> Params:
             raise InputError(f"--{low.replace('_', '-')} {getattr(done, low)}: above --{high.replace('_', '-')} {getattr(done, high)}.")
         if getattr(done, high) > spec.max_time:
             raise InputError(f"--{high.replace('_', '-')} {getattr(done, high)}: the prior {spec.name} is usable up to {spec.max_time}.")
-    spec.check_clip(done.frames, done.height, done.width)
+    spec.check_clip(done.window, done.height, done.width)
     return done

@@ -1,11 +1,13 @@
-"""The start motion's speed, from the verb of the prompt and the size of the body."""
+"""The start motion's speed: from the verb of the prompt and the size of the body, or of another motion to begin with."""
 
 from __future__ import annotations
 
 import re
 
+from schemas.motion import Motion
 from schemas.rig import Rig
 
+from .course import trail_of
 from .gait_styles import MOTIONS, heights_per_second
 from .gaits import legs_of
 from .parameterisation import body_height
@@ -57,11 +59,13 @@ def gait_in(prompt: str) -> str:
     return _NEAREST.get(motion, motion)
 
 
-def default_speed(rig: Rig, prompt: str) -> tuple[float, str]:
-    """Speed of the start motion, and why. [m/s]
+def default_speed(rig: Rig, prompt: str, init: Motion | None = None) -> tuple[float, str]:
+    """Speed of the start motion, and why: that of the motion it begins with, else by the prompt's verb. [m/s]
 
     Speeds count in hip heights per second, which makes gaits of small and large bodies comparable.
     """
+    if init is not None:
+        return trail_of(init)[1], "that of the motion it begins with"
     legs = legs_of(rig)
     height = min(leg.height for leg in legs) if legs else body_height(rig)
     motion = motion_in(prompt)
