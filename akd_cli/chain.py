@@ -201,14 +201,18 @@ class Chain:
 def param_reasons(recorded: dict[str, Any], wanted: Any) -> list[str]:
     """Why an artifact made with `recorded` params is not what `wanted` asks for.
 
-    A parameter that neither side gave by hand and that the stage chose itself (None, "auto") is no reason.
+    A parameter that neither side gave by hand and that the stage chose itself (None, "auto") is no reason, nor is one at
+    its default that the artifact knows nothing of.
     """
     reasons, given = [], set(recorded.get(GIVEN, ()))
+    defaults = {field.name: field.default for field in dataclasses.fields(wanted)}
     for name, value in invalidating(wanted).items():
         value = json.loads(json.dumps(value, default=str))
         before = recorded.get(name)
         if before == value or (value in (None, "auto") and name not in given):
             continue
+        if name not in recorded and value == defaults[name]:
+            continue  # made before there was such a parameter
         reasons.append(f"{name.replace('_', '-')} {'unset' if before is None else before} -> {'unset' if value is None else value}")
     return reasons
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +17,8 @@ Prompt = Annotated[str, typer.Option("--prompt", "-p", help='What it does, such 
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print what the run would cost (sizes, FLOPs, memory, hours) and stop.", rich_help_panel="Where and how")
 ]
+Init = Annotated[str | None, typer.Option(help="Start from this motion instead of from rest (.h5).", rich_help_panel="Parameters")]
+Resolution = Annotated[str, typer.Option(help="Height and width of the clip at once, such as 480x720.", metavar="HxW", rich_help_panel="Parameters")]
 EXAMPLES = (
     'akd distill --prompt "a tiger walking"',
     'akd distill path/to/wolf.glb --prompt "a wolf walking" --iterations 400',
@@ -25,6 +29,8 @@ EXAMPLES = (
 def distill(
     prompt: Prompt,
     source: Source = None,
+    init: Init = None,
+    resolution: Resolution = "",
     dry_run: DryRun = False,
     options: Options = Options(),  # noqa: B008 (frozen)
     params: Params = Params(),  # noqa: B008 (frozen)
@@ -32,6 +38,7 @@ def distill(
     """Optimise joint angles until the video model finds the renderings likely for the prompt.
 
     Without a workspace it takes the built-in character that the prompt names. Interrupted, it goes on where it stopped.
+    Started by torchrun, the views of a step are divided among the processes.
     Writes distill.h5 and distill.glb into motions/ of the workspace.
     """
     from schemas.errors import InputError
@@ -42,11 +49,18 @@ def distill(
 
     if not prompt.strip():
         raise InputError('--prompt "": is empty;', 'say what the character does, such as "a tiger walking".')
+    params = sized(params, resolution)
     if dry_run:
         show_plan(prompt.strip(), source, options, params)
         return
     check_request(params.prior, prompt)
-    run("distill", options, params, source=source, prompt=prompt.strip(), motion=slug(prompt))
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        from stages.distill import parallel
+
+        if parallel.launched().rank > 0:
+            return follow()
+    run("distill", options, params, source=source, prompt=prompt.strip(), motion=slug(prompt), files={"init": init})
+    release()
 
 
 def show_plan(prompt: str, source: str | None, options: Options, params: Params) -> None:
@@ -121,12 +135,83 @@ def _body(prompt: str, source: str | None, options: Options) -> tuple[int, int, 
 
 def make(job: Any) -> Any:
     """Run the stage, resuming what an earlier run left behind."""
-    from stages.distill import checkpoint, stage
+    from stages.distill import checkpoint, parallel, stage
 
     partial = _partial(job)
     if job.force:
         checkpoint.discard(partial)
-    return stage.run(job.load("rig"), job.load("splat"), job.prompt, job.params, job.progress, partial)
+    init = _init(job)
+    arguments = {"rig": job.load("rig"), "splat": job.load("splat"), "prompt": job.prompt, "params": job.params, "init": init}
+    parallel.start(stage.choose_device(job.params.device)).tell(arguments)
+    return stage.run(**arguments, progress=job.progress, checkpoint=partial)
+
+
+def _init(job: Any) -> Any:
+    """The motion to start from, kept beside the result."""
+    from schemas.motion import Motion
+
+    from .execute import KEPT
+
+    kept, given = job.path(KEPT["init"]), job.file("init")
+    if given is None:
+        kept.unlink(missing_ok=True)
+        return None
+    motion = Motion.load(given)
+    if given.resolve() != kept.resolve():
+        motion.save(kept)
+    return motion
+
+
+def follow() -> None:
+    """What every process but the first one does: the same run, on its share of the views, in silence."""
+    from schemas.errors import AkdError
+    from stages.distill import parallel, stage
+
+    # which device the first one takes is in what it tells, so gloo alone comes first
+    arguments = parallel.start("cpu").tell()
+    if arguments is None:
+        return
+    try:
+        stage.run(**arguments)
+    except (AkdError, KeyboardInterrupt):
+        raise SystemExit(2) from None  # the first process says why
+    finally:
+        parallel.stop()
+
+
+def release() -> None:
+    """Tell the other processes, if they still wait, that there is nothing to do, and leave them."""
+    from stages.distill import parallel
+
+    world = parallel.launched()
+    if world.size > 1 and not parallel.joined():
+        parallel.start("cpu").tell(None)
+    parallel.stop()
+
+
+def sized(params: Params, resolution: str) -> Params:
+    """`params` with the height and width of --resolution.
+
+    Raises:
+        InputError: It is not of the form HxW, or contradicts --height or --width.
+    """
+    import dataclasses
+
+    from schemas.errors import InputError
+    from schemas.params import check
+
+    if not resolution:
+        return params
+    match = re.fullmatch(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", resolution.strip())
+    if not match:
+        raise InputError(f"--resolution {resolution}: is not height x width;", "give it as 480x720.")
+    height, width = int(match[1]), int(match[2])
+    for flag, given, wanted in (("--height", params.height, height), ("--width", params.width, width)):
+        if given not in (None, wanted):
+            raise InputError(f"--resolution {resolution}: contradicts {flag} {given};", "give one of them.")
+    params = dataclasses.replace(params, height=height, width=width)
+    check(params)
+    return params
 
 
 def write_views(job: Any, artifact: Any) -> None:

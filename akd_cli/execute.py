@@ -89,7 +89,7 @@ def run(
         if STAGES[stage].in_motion:
             motion = workspace.motion(motion or _motion_of(source)) if stage != "distill" else motion
         earlier = [outcome for need in _order(stage) for outcome in [ensure(chain, console, need, motion)] if outcome.action != "fresh"]
-        if files is not None:
+        if files is not None and stage in FILES:
             others = {k: v for k, v in workspace.notes.get("files", {}).items() if k not in files}
             workspace.remember(files={**others, **given} or None)
         job = Job(chain, motion, params, workspace.notes.get("source", ""), prompt, given, options.force)
@@ -121,6 +121,7 @@ def ensure(chain: Chain, console: Console, stage: str, motion: str = "") -> Outc
         except AkdError as error:
             console.note(f"{error}")
     files = {name: notes["files"][name] for name in FILES.get(stage, ()) if name in notes.get("files", {})}
+    files |= kept_files(chain, stage, motion)
     if stage == "distill" and not prompt:
         raise MissingError(f"{chain.path(stage, motion)}: is missing or damaged;", "run akd distill --prompt again.")
     job = Job(chain, motion, given_params(stage, recorded), notes.get("source", ""), prompt, files)
@@ -129,7 +130,16 @@ def ensure(chain: Chain, console: Console, stage: str, motion: str = "") -> Outc
     return carry_out(stage, job, console, earlier=True)
 
 
+def kept_files(chain: Chain, stage: str, motion: str) -> dict[str, str]:
+    """Files given by hand of which the motion keeps a copy of its own."""
+    path = chain.workspace.path(KEPT["init"], motion) if stage == "distill" else None
+    return {"init": str(path.resolve())} if path is not None and path.exists() else {}
+
+
 FILES = {"rig": ("skeleton",), "skin": ("weights",)}
+"""Files given by hand that the workspace remembers."""
+KEPT = {"init": "distill.init.h5"}
+"""Files given by hand that are copied beside their motion, for each motion has its own."""
 
 
 def carry_out(stage: str, job: Job, console: Console, earlier: bool = False) -> Outcome:

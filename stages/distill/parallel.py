@@ -83,19 +83,24 @@ def start(device: str) -> World:
         InputError: There are fewer GPUs than processes on this machine.
     """
     world = launched()
-    if world.size == 1 or torch.distributed.is_initialized():
+    if world.size == 1:
         return world
     if device == "cuda":
         local, count = int(os.environ.get("LOCAL_RANK", world.rank)), torch.cuda.device_count()
         if local >= count:
             raise InputError(f"torchrun --nproc-per-node: process {local + 1} on this machine finds {count} GPUs;", f"start at most {count}.")
         torch.cuda.set_device(local)
-    # the gradients travel over NCCL, objects (the body, a checkpoint) over gloo
-    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if device == "cuda" else "gloo")
+    if not joined():  # gradients on a GPU travel over NCCL, objects (the body, a checkpoint) over gloo
+        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "cpu:gloo")
     return world
+
+
+def joined() -> bool:
+    """Whether this process has joined the others."""
+    return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
 def stop() -> None:
     """Leave the other processes."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
+    if joined():
         torch.distributed.destroy_process_group()
