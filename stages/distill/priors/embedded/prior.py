@@ -65,7 +65,10 @@ class EmbeddedPrior:
         spec: See base.PriorSpec.
         card: How the weights were trained.
         diagnostics: "guidance_rms" of the last prediction, in units of the clean latent.
+        in_step: It knows every gait at one phase: the left hind foot comes down in the middle of the clip.
     """
+
+    in_step = True
 
     def __init__(self, *, device: torch.device | str = "cpu", folder: Path = MODEL) -> None:
         """Load the weights and check them against the card.
