@@ -1,50 +1,180 @@
-"""akd evaluate: figures of a motion: gait, leg phases, foot slide, ground contact."""
+"""akd evaluate: figures of motions: gait, leg phases, ground contact, smoothness, loop, limits, shape; the paper's ablation."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
+from .ablation import Ablation
 from .options import ReadOptions
 from .status import Workspace
 from .track import Motion
 
-File = Annotated[str | None, typer.Argument(help="A motion file (distill.h5, track.h5) or a workspace.", show_default=False)]
-EXAMPLES = "akd evaluate", "akd evaluate runs/tiger/motions/a-tiger-walking/track.h5 --json"
+SCHEMA = "akd.metrics 1.0"
+"""What --json prints: docs/metrics.md."""
+
+File = Annotated[str | None, typer.Argument(help="A motion file (distill.h5, track.h5), an animated model (.glb, .gltf) or a workspace.", show_default=False)]
+Fps = Annotated[
+    float | None, typer.Option("--fps", help="Samples per second of a model's clips (default: the rate of its keys, 12 to 60).", min=1, max=240, metavar="Hz")
+]
+Against = Annotated[str, typer.Option("--against", help="Compare limbs with those of this motion file or animated model.", show_default=False)]
+Clip = Annotated[str, typer.Option("--clip", help="Which clip of that model, by name or the end of it.", show_default=False)]
+EXAMPLES = (
+    "akd evaluate",
+    "akd evaluate runs/tiger/motions/a-tiger-walking/track.h5 --json",
+    "akd evaluate wolf.glb",
+    "akd evaluate distill.h5 --against wolf.glb --clip Walk",
+    "akd evaluate --ablation --asset tiger --asset ostrich --seeds 3 --out runs/ablation",
+)
 
 
-def evaluate(file: File = None, motion: Motion = "", workspace: Workspace = None, options: ReadOptions = ReadOptions()) -> None:  # noqa: B008 (frozen)
-    """Measure a motion on its skeleton, without images: which gait it shows, and how well its feet meet the ground.
+class Take(NamedTuple):
+    """A motion with what it is measured on; `treadmill`: speed added to a clip made to run on the spot, m/s, None for other motions."""
 
-    Without a file it measures the distilled and the tracked motion and writes metrics.json beside them.
+    name: str
+    rig: Any
+    motion: Any
+    mesh: Any
+    treadmill: float | None
+
+
+def evaluate(
+    file: File = None,
+    motion: Motion = "",
+    workspace: Workspace = None,
+    fps: Fps = None,
+    against: Against = "",
+    clip: Clip = "",
+    options: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
+    ablation: Ablation = Ablation(),  # noqa: B008 (frozen)
+) -> None:
+    """Measure motions on their skeleton: which gait they show, how well feet meet the ground, whether they are smooth and loop.
+
+    Without a file it measures the distilled and the tracked motion and writes metrics.json beside them; of an animated
+    model it measures every clip. docs/metrics.md defines the figures.
     """
-    from schemas.atomic import write_text
+    from .console import Console
+
+    console = Console(options.quiet, options.json)
+    if ablation.ablation:
+        from .ablation import run
+
+        run(ablation, console)
+        return
+    source, takes, folder = _takes(file, motion, workspace, fps)
+    reference = _reference(against, clip, fps) if against else None
+    figures: dict[str, Any] = {}
+    with console.progress("evaluate") as progress:
+        progress.begin("motions", len(takes))
+        for count, take in enumerate(takes, 1):
+            figures[take.name] = _measure(take, reference)
+            progress.update(count)
+    lines = report(figures, model=folder is None)
+    if folder is not None and not _alone(file):
+        from schemas.atomic import write_text
+
+        write_text(folder / "metrics.json", json.dumps(figures, indent=1, sort_keys=True) + "\n")
+        lines.append(f"  {folder / 'metrics.json'}")
+    console.result({"schema": SCHEMA, **source, "figures": figures}, *lines)
+
+
+def _alone(file: str | None) -> bool:
+    return file is not None and Path(file).suffix == ".h5"
+
+
+def _takes(file: str | None, motion: str, workspace: str | None, fps: float | None) -> tuple[dict[str, Any], list[Take], Path | None]:
+    """Where the motions come from (for --json), the motions, and the folder of a workspace's motions (None for a model's clips)."""
     from schemas.errors import MissingError
-    from stages.evaluate.gait import analyse, summary
 
     from .chain import Chain
-    from .console import Console
     from .workspace import resolve
 
+    if file is not None and Path(file).suffix.lower() in (".glb", ".gltf"):
+        takes = list(clips(Path(file), fps))
+        return {"file": file, "fps": float(takes[0].motion.fps)}, takes, None
     found, _ = resolve(workspace, file)
     chain = Chain(found)
-    rig = chain.load("rig")
-    alone = file is not None and Path(file).suffix == ".h5"
-    slug = "" if alone else found.motion(motion)
-    paths = [Path(str(file))] if alone else [path for stage in ("distill", "track") for path in [chain.path(stage, slug)] if path.exists()]
+    slug = "" if _alone(file) else found.motion(motion)
+    paths = [Path(str(file))] if _alone(file) else [path for stage in ("distill", "track") for path in [chain.path(stage, slug)] if path.exists()]
     if not paths:
         raise MissingError(f"{found}: the motion '{slug}' has neither distill.h5 nor track.h5;", "run akd distill.")
-    figures = {path.stem: analyse(rig, _load(path)) for path in paths}
-    data: dict[str, Any] = {"workspace": str(found), "motions": {path.stem: str(path) for path in paths}, "figures": figures}
-    lines = [f"{name}: {summary(values)}" for name, values in figures.items()]
-    if not alone:
-        target = found.path("metrics.json", slug)
-        write_text(target, json.dumps(figures, indent=1, sort_keys=True) + "\n")
-        lines.append(f"  {target}")
-    Console(options.quiet, options.json).result(data, *lines)
+    takes = [Take(path.stem, chain.load("rig"), _load(path), _mesh(chain), None) for path in paths]
+    source = {"workspace": str(found), "motions": {path.stem: str(path) for path in paths}}
+    return source, takes, paths[0].parent
+
+
+def clips(path: Path, fps: float | None) -> Iterator[Take]:
+    """The animations of a model file as motions of its own skeleton; those made to run on the spot cover ground.
+
+    Parameters:
+        fps: Samples per second, None: as its keys. [Hz]
+
+    Raises:
+        MissingError, InputError: It cannot be read, or has no skeleton or no animation.
+    """
+    from schemas.errors import InputError, MissingError
+    from schemas.gltf import key_rate
+    from stages.asset import stage as asset_stage
+    from stages.body.animation import motions
+    from stages.evaluate.gait import off_treadmill
+    from stages.rig import stage as rig_stage
+    from stages.skin import stage as skin_stage
+    from stages.skin.params import Params as SkinParams
+
+    if not path.exists():
+        raise MissingError(f"{path}: no such file;", "check the name.")
+    asset = asset_stage.run(path)
+    rig = rig_stage.run(asset)
+    found = motions(path, rig, asset, fps or key_rate(path))
+    if not found:
+        raise InputError(f"{path}: has no animation of its skeleton;", "give an animated model, or a distill.h5 or track.h5.")
+    mesh = asset.vertices, asset.faces, skin_stage.run(asset, rig, SkinParams(method="file")).weights
+    for name, motion in found.items():
+        moved, speed = off_treadmill(rig, motion)
+        yield Take(name, rig, moved, mesh, round(speed, 6))
+
+
+def _measure(take: Take, reference: tuple[str, dict[str, Any]] | None) -> dict[str, Any]:
+    from stages.evaluate.gait import analyse
+    from stages.evaluate.limbs import swing_ratios
+
+    figures = analyse(take.rig, take.motion, take.mesh)
+    if take.treadmill is not None:
+        figures["treadmill"] = take.treadmill
+    if reference is not None:
+        name, other = reference
+        ratios = {limb: round(ratio, 4) for limb, ratio in swing_ratios(figures["limbs"], other["limbs"]).items()}
+        both = figures["period"] and other["period"]
+        figures["against"] = {"motion": name, "limbs": ratios, "period": round(figures["period"] / other["period"], 4) if both else None}
+    return figures
+
+
+def _reference(against: str, clip: str, fps: float | None) -> tuple[str, dict[str, Any]]:
+    """Name and figures of the motion that --against means."""
+    from schemas.errors import InputError
+    from stages.evaluate.gait import analyse
+
+    if not against.endswith((".h5", ".glb", ".gltf")):
+        raise InputError(f"--against {against}: is no motion;", "give a distill.h5, a track.h5 or an animated .glb.")
+    _, takes, _ = _takes(against, "", None, fps)
+    named = [take for take in takes if take.name.lower() == clip.lower()] or [take for take in takes if take.name.lower().endswith(clip.lower())]
+    if len(named) != 1:
+        names = ", ".join(take.name for take in takes)
+        raise InputError(f"--clip '{clip}': names {len(named)} of the clips of {against} ({names});", "give one of these names.")
+    take = named[0]
+    return Path(against).name + (f" {take.name}" if len(takes) > 1 else ""), analyse(take.rig, take.motion)
+
+
+def _mesh(chain: Any) -> Any:
+    """Vertices, faces and weights of a workspace, None where there is no skin yet."""
+    if not (chain.path("asset").exists() and chain.path("skin").exists()):
+        return None
+    asset = chain.load("asset")
+    return asset.vertices, asset.faces, chain.load("skin").weights
 
 
 def _load(path: Path) -> Any:
@@ -58,3 +188,57 @@ def _load(path: Path) -> Any:
     if header.schema not in kinds:
         raise InputError(f"{path}: holds '{header.schema}', a motion is needed here;", "give a distill.h5 or track.h5.")
     return kinds[header.schema].load(path)
+
+
+COLUMNS = (
+    (
+        ("gait", "label", "", 1), ("sure %", "confidence", ".0f", 100), ("period s", "period", ".2f", 1), ("duty", "duty", ".2f", 1),
+        ("swing rad", "swing", ".2f", 1), ("speed m/s", "speed", ".2f", 1), ("added m/s", "treadmill", ".2f", 1), ("path m", "path.length", ".2f", 1),
+        ("turn rad", "path.turn", ".2f", 1), ("bob cm", "bob", ".1f", 100),
+    ),
+    (
+        ("slide", "slide", ".2f", 1), ("in stance", "slide_stance", ".2f", 1), ("contact %", "contact", ".0f", 100),
+        ("deepest cm", "penetration", ".1f", 100), ("floating cm", "floating", ".1f", 100), ("jerk h/s3", "jerk", ".0f", 1),
+        ("accel rad/s2", "smoothness.acceleration", ".1f", 1), ("SPARC", "smoothness.spectral_arc_length", ".1f", 1),
+    ),
+    (
+        ("loop rad", "loop.pose", ".3f", 1), ("inside", "loop.pose_inside", ".3f", 1), ("loop rad/s", "loop.velocity", ".1f", 1),
+        ("inside", "loop.velocity_inside", ".1f", 1), ("limits %", "limits.share", ".1f", 100), ("over rad", "limits.excess", ".2f", 1),
+        ("edges %", "shape.mean", ".1f", 100), ("p95 %", "shape.p95", ".1f", 100),
+    ),
+)  # fmt: skip
+"""Tables of columns: heading with unit, path of the figure, format, factor. "swing" is the mean range of the legs."""
+
+
+def report(figures: dict[str, dict[str, Any]], model: bool) -> list[str]:
+    """The figures of motions for people: a sentence each unless they are a `model`'s clips, then tables of one row per motion."""
+    from stages.evaluate.gait import summary
+
+    from .console import table
+
+    lines = [] if model else [f"{name}: {summary(values)}" for name, values in figures.items()]
+    for columns in COLUMNS:
+        shown = [column for column in columns if any(_cell(values, column) != "-" for values in figures.values())]
+        rows = [(name, *(_cell(values, column) for column in shown)) for name, values in figures.items()]
+        lines += [*([""] if lines else []), *table([("", *(column[0] for column in shown)), *rows])]
+    compared = {name: values["against"] for name, values in figures.items() if "against" in values}
+    for name, against in compared.items():
+        ratios = ", ".join(f"{limb} {ratio:.2f}" for limb, ratio in against["limbs"].items()) or "no limb in common"
+        period = f"; period {against['period']:.2f}" if against["period"] else ""
+        lines += ["", f"{name} against {against['motion']}, 1 = the same: {ratios}{period}"]
+    return lines
+
+
+def _cell(values: dict[str, Any], column: tuple[str, str, str, float]) -> str:
+    _, path, form, factor = column
+    if path == "swing":
+        legs = [leg["range"] for leg in values["legs"].values()]
+        value: Any = sum(legs) / len(legs) if legs else None
+    else:
+        value = values
+        for part in path.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+    if value is None or value == "":
+        return "-"
+    text = f"{factor * value:{form}}" if form else str(value)
+    return text.removeprefix("-") if form and float(text) == 0 else text  # no minus before a zero

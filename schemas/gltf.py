@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .gltf_animation import Animation, read_animations
+from .gltf_animation import Animation, key_rate, read_animations
 from .gltf_read import Scene, read
 from .gltf_write import local_rotations, nearest_bone, top_influences, write
 
-__all__ = ["Animation", "Scene", "local_rotations", "nearest_bone", "read", "read_animations", "top_influences", "write"]
+__all__ = ["Animation", "Scene", "key_rate", "local_rotations", "nearest_bone", "read", "read_animations", "top_influences", "write"]

@@ -62,6 +62,30 @@ def read_animations(path: str | Path, *, fps: float = 24.0) -> list[Animation]:
     return guarded(Path(path), lambda: _read(open_document(Path(path)), fps))
 
 
+def key_rate(path: str | Path, *, least: float = 12.0, most: float = 60.0) -> float:
+    """A sampling rate that meets the keys of a file's animations, so that straight lines between keys show no corners of their own.
+
+    The median rate of all keys; sparse keys are met by a multiple of their rate from `least` up, dense ones are left out
+    from `most` on. `least` for a file without keys. [Hz]
+
+    Raises:
+        MissingError, InputError: as `schemas.gltf.read`.
+    """
+    steps = guarded(Path(path), lambda: _key_steps(open_document(Path(path))))
+    if not len(steps):
+        return least
+    rate = float(1 / np.median(steps))
+    rate = round(rate) if abs(rate - round(rate)) < 1e-3 * rate else rate
+    return float(min(rate * np.ceil(least / rate - 1e-9), most)) if rate < least else float(min(rate, most))
+
+
+def _key_steps(document: Document) -> np.ndarray:
+    """Times between neighbouring keys of all animations. [s, (K,)]"""
+    steps = [np.diff(track.times) for number, entry in enumerate(document.objects("animations")) for track in _tracks(document, entry, number).values()]
+    every = np.concatenate(steps) if steps else np.zeros(0)
+    return every[every > 1e-6]
+
+
 def _read(document: Document, fps: float) -> list[Animation]:
     if not document.objects("animations"):
         return []

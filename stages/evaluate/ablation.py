@@ -71,7 +71,7 @@ def summarise(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         trials: Entries of `scores` with "asset", "row", "seed" and "seconds".
 
     Returns:
-        asset, row, trials (how many), right and phases_right (how many of them), got (labels), paper ({"sa", "pc"} or None)
+        asset, row, trials (how many), right and phases_right (how many of them), got (labels), paper ({"row", "sa", "pc"} or None)
         and for each of `SCORES` {"mean", "sd", "low", "high"}; the sample standard deviation is 0 for one trial.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
@@ -79,10 +79,11 @@ def summarise(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((trial["asset"], trial["row"]), []).append(trial)
     table = []
     for (asset, row), members in groups.items():
-        paper = PAPER.get(asset, {}).get(row)
+        paper_row = NO_GROUND if row == WITH_GROUND else row
+        paper = PAPER.get(asset, {}).get(paper_row)
         entry: dict[str, Any] = {"asset": asset, "row": row, "trials": len(members), "got": [member["got"] for member in members]}
         entry |= {name: sum(bool(member[name]) for member in members) for name in ("right", "phases_right")}
-        entry["paper"] = {"sa": paper[0], "pc": paper[1]} if paper else None
+        entry["paper"] = {"row": paper_row, "sa": paper[0], "pc": paper[1]} if paper else None
         for name in SCORES:
             values = np.array([member[name] for member in members], np.float64)
             sd = float(values.std(ddof=1)) if len(values) > 1 else 0.0
@@ -92,11 +93,13 @@ def summarise(trials: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def table(summary: list[dict[str, Any]]) -> list[tuple[str, ...]]:
-    """Heading and rows for people: the paper's rows that nothing was run for are left out."""
+    """Heading and rows for people."""
     heading = ("asset", "row", "paper SA / PC", "ours SA / PC", "right gait", "phases", *(heading for heading, _ in SCORES.values()))
     lines = [heading]
     for entry in summary:
         paper = f"{entry['paper']['sa']:.3f} / {entry['paper']['pc']:.3f}" if entry["paper"] else "-"
+        if entry["paper"] and entry["paper"]["row"] != entry["row"]:
+            paper += f" ({entry['paper']['row']})"
         counts = tuple(f"{entry[name]}/{entry['trials']}" for name in ("right", "phases_right"))
         values = []
         for name, (_, form) in SCORES.items():

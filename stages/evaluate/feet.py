@@ -90,24 +90,36 @@ def foot_slide(soles: list[np.ndarray], height: float, fps: float, speed: float)
     return mean / speed if speed > 0.05 * height else mean
 
 
+def stance_slide(trajectory: Trajectory, speed: float) -> float:
+    """`foot_slide` of feet that bear the body instead of all that are near the ground: swinging feet that skim it do not count. [>= 0]"""
+    steps, _ = _stance_steps(trajectory)
+    mean = float(np.linalg.norm(steps[:, [0, 2]], axis=1).mean() * trajectory.fps) if len(steps) else 0.0
+    return mean / speed if speed > 0.05 * trajectory.height else mean
+
+
 def treadmill_speed(trajectory: Trajectory) -> float:
     """Speed of the belt under a body that runs on the spot. [m/s, >= 0]
 
     Artists' clips mostly keep the body in place and let standing feet run backward. The speed is the median backward
     speed of the lowest corner of feet in stance: 0 for planted feet under a body that covers ground.
     """
-    if trajectory.frame_count < 4 or not trajectory.soles:
-        return 0.0
-    found, fps, backward = stances(trajectory), trajectory.fps, []
-    frames = np.arange(trajectory.frame_count - 1)
-    for leg, foot in enumerate(trajectory.soles):
-        low = foot[:-1, :, 1].argmin(1)
-        step = foot[frames + 1, low] - foot[frames, low]
-        middle = np.searchsorted(found.times, (frames + 0.5) / fps)
-        backward.append(-(step * trajectory.ahead[:-1]).sum(1)[found.down[middle, leg]] * fps)
-    speeds = np.concatenate(backward)
-    belt = float(np.median(speeds)) if len(speeds) else 0.0
+    steps, ahead = _stance_steps(trajectory)
+    belt = float(np.median(-(steps * ahead).sum(1)) * trajectory.fps) if len(steps) else 0.0
     return belt if belt > 0.1 * trajectory.height else 0.0
+
+
+def _stance_steps(trajectory: Trajectory) -> tuple[np.ndarray, np.ndarray]:
+    """Steps from frame to frame of the lowest corners of feet in stance [m, (K, 3)], and the headings there [(K, 3)]."""
+    if trajectory.frame_count < 4 or not trajectory.soles:
+        return np.zeros((0, 3)), np.zeros((0, 3))
+    found, frames = stances(trajectory), np.arange(trajectory.frame_count - 1)
+    middle = np.searchsorted(found.times, (frames + 0.5) / trajectory.fps)
+    steps, ahead = [], []
+    for leg, foot in enumerate(trajectory.soles):
+        low, on = foot[:-1, :, 1].argmin(1), found.down[middle, leg]
+        steps.append((foot[frames + 1, low] - foot[frames, low])[on])
+        ahead.append(trajectory.ahead[:-1][on])
+    return np.concatenate(steps), np.concatenate(ahead)
 
 
 def stances(trajectory: Trajectory) -> Stances:

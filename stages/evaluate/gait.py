@@ -79,13 +79,15 @@ def measure(path: Trajectory, length: float) -> dict[str, Any]:
             "length": trajectory.path_length(path.root), "straightness": trajectory.straightness(path.root),
             "sideways": trajectory.sideways(path.root, path.ahead), "turn": turn, "turn_rate": turn / duration,
         },
-        "bob": trajectory.bob(path.root), "slide": 0.0, "contact": 0.0,
+        "bob": trajectory.bob(path.root), "slide": 0.0, "slide_stance": 0.0, "contact": 0.0,
         "penetration": trajectory.penetration(path.lowest), "floating": trajectory.floating(path.lowest),
         "jerk": trajectory.jerk(path.joints, path.fps, path.height),
     }  # fmt: skip
     if path.names:
+        speed = trajectory.path_speed(path.root, path.fps)
         result |= {
-            "slide": feet.foot_slide(path.soles, path.height, path.fps, trajectory.path_speed(path.root, path.fps)),
+            "slide": feet.foot_slide(path.soles, path.height, path.fps, speed),
+            "slide_stance": feet.stance_slide(path, speed),
             "contact": feet.contact_share(path.soles, path.height),
             **_stride(path),
         }

@@ -23,6 +23,8 @@ class Gap:
         velocity: The same of their angular velocities, the root's in its own frame. [rad/s]
         height: Difference of the root's heights. [m]
         root_velocity: Size of the difference of the root's velocities, each seen along its own heading. [m/s]
+        pose_inside: Median of `pose` where the clip is cut between or at its own frames in the same way: what no eye sees. [rad]
+        velocity_inside: Median of `velocity` there. [rad/s]
         repeats: Whether the last frame is taken as the first one again; else the first follows one frame after the last.
     """
 
@@ -30,6 +32,8 @@ class Gap:
     velocity: float
     height: float
     root_velocity: float
+    pose_inside: float
+    velocity_inside: float
     repeats: bool
 
 
@@ -39,25 +43,30 @@ def loop_gap(motion: Motion) -> Gap | None:
     Both ends are continued by the parabola through their three frames. They meet half a frame after the last and half a
     frame before the first one; or, where that fits better, in the last frame as a repetition of the first, as artists
     often close their clips. A sine of amplitude A and period T frames that loops perfectly still shows a pose gap of
-    about 0.63 A (2 pi / T)^3 at the most, which is what three frames cannot foresee.
+    about 0.63 A (2 pi / T)^3 at the most, which is what three frames cannot foresee: `pose_inside` tells how much that is.
     """
     if motion.frame_count < _LEAST:
         return None
     joints = _continuous(quaternion.from_matrix(euler_matrix(torch.as_tensor(motion.angles[:, 1:], dtype=torch.float64))).numpy())
     root = _continuous(np.asarray(motion.root_rotations, np.float64)[:, None])
     turns, places = np.concatenate([root, joints], 1), np.asarray(motion.root_positions, np.float64)
-    gaps = [_gap(turns, places, float(motion.fps), shift) for shift in (0.5, 0.0)]
-    return min(gaps, key=lambda gap: gap.pose)
+    fps = float(motion.fps)
+    shift = min((0.5, 0.0), key=lambda shift: _jumps((turns, places), (turns, places), fps, shift)[0])
+    cuts = [(slice(0, frame), slice(frame - (shift == 0.0), None)) for frame in range(3, motion.frame_count - 2)]
+    inside = [_jumps((turns[left], places[left]), (turns[right], places[right]), fps, shift)[:2] for left, right in cuts]
+    typical = np.median(inside, axis=0).tolist() if inside else (0.0, 0.0)
+    return Gap(*_jumps((turns, places), (turns, places), fps, shift), *typical, shift == 0.0)
 
 
-def _gap(turns: np.ndarray, places: np.ndarray, fps: float, shift: float) -> Gap:
-    """Compare both ends `shift` frames outside the clip. [(F, J, 4) and m, (F, 3)]"""
-    ends = [_end(turns, places, fps, shift), _end(turns[::-1], places[::-1], -fps, shift)]
-    (pose_a, spin_a, height_a, speed_a), (pose_b, spin_b, height_b, speed_b) = ends
+def _jumps(before: tuple[np.ndarray, np.ndarray], after: tuple[np.ndarray, np.ndarray], fps: float, shift: float) -> tuple[float, float, float, float]:
+    """From the end of one clip to the start of another, each continued by `shift` frames: pose, velocity, height and root
+    velocity as in `Gap`. A clip is turns and places of the root. [(F, J, 4) and m, (F, 3)]"""
+    pose_a, spin_a, height_a, speed_a = _end(*before, fps, shift)
+    pose_b, spin_b, height_b, speed_b = _end(after[0][::-1], after[1][::-1], -fps, shift)
     apart = np.linalg.norm(pose_a - pose_b, axis=-1), np.linalg.norm(pose_a + pose_b, axis=-1)
     angles = 4 * np.arctan2(np.minimum(*apart), np.maximum(*apart))  # q and -q are one turn
     pose, velocity = (float(np.sqrt((values**2).mean())) for values in (angles, np.linalg.norm(spin_a - spin_b, axis=-1)))
-    return Gap(pose, velocity, abs(height_a - height_b), float(np.linalg.norm(speed_a - speed_b)), shift == 0.0)
+    return pose, velocity, abs(height_a - height_b), float(np.linalg.norm(speed_a - speed_b))
 
 
 def _end(turns: np.ndarray, places: np.ndarray, fps: float, shift: float) -> tuple[np.ndarray, np.ndarray, float, np.ndarray]:
