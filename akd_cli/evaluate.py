@@ -57,12 +57,16 @@ def evaluate(
     Without a file it measures the distilled and the tracked motion and writes metrics.json beside them; of an animated
     model it measures every clip. docs/metrics.md defines the figures.
     """
+    from schemas.errors import InputError
+
     from .console import Console
 
     console = Console(options.quiet, options.json)
-    if ablation.ablation:
+    if ablation.ablation or ablation != Ablation():
         from .ablation import run
 
+        if not ablation.ablation or file or against:
+            raise InputError("--asset, --seeds, --prior, --iterations and --out belong to --ablation, which takes no file;", "give one or the other.")
         run(ablation, console)
         return
     source, takes, folder = _takes(file, motion, workspace, fps)

@@ -146,8 +146,10 @@ def test_mistakes_get_one_line(tmp_path, capsys):
         (["--asset", "nothing.glb"], "nothing.glb"),
         (["--prior", "nosuch"], "nosuch"),
         (["--seeds", "0"], "--seeds 0"),
+        (["distill.h5"], "belong to --ablation"),
     ):
         capsys.readouterr()
         assert app.run(["evaluate", "--ablation", "--out", str(tmp_path / "out"), *words]) == 2
         err = capsys.readouterr().err
         assert says in err and len(err.strip().splitlines()) == 1, err
+    assert app.run(["evaluate", "--seeds", "5"]) == 2 and "belong to --ablation" in capsys.readouterr().err

@@ -82,6 +82,10 @@ def test_table_for_people_and_comparison_with_an_artists_clip(real_assets, evalu
     assert ["Walk", "walking"] in [row[:2] for row in rows] and "deepest cm" in out and "edges %" in out
     compared = [line for line in out.splitlines() if " against " in line]
     assert len(compared) == 3 and "left_hind 1.00" in compared[1] and "period 1.00" in compared[1] and "1.00" not in compared[0]
+    figures = json.loads(evaluate(path, "--against", path, "--clip", "run", "--json")[1])["figures"]
+    assert [name for one in figures.values() for name, _ in paths(one) if named(name) is None] == []
+    assert figures["Run"]["against"] == {"motion": "KhronosFox.glb Run", "limbs": dict.fromkeys(figures["Run"]["limbs"], 1.0), "period": 1.0}
+    assert figures["Walk"]["against"]["limbs"]["left_hind"] < 0.8
     code, _, err = evaluate(path, "--against", path, "--clip", "Swim")
     assert code == 2 and "Survey, Walk, Run" in err and len(err.strip().splitlines()) == 1
 
