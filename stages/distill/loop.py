@@ -23,6 +23,7 @@ from stages.view.camera import Camera
 
 from . import checkpoint as checkpoints
 from .control import Control, inlined
+from .estimators import make_estimator, slots
 from .filming import Body
 from .gaits import legs_of
 from .guard import Diverged, Guard
@@ -34,7 +35,7 @@ from .params import Params
 from .priors.base import TextCondition, VideoPrior
 from .scene import Scene
 from .schedule import NoiseSchedule
-from .score import frame_norms, score, surrogate
+from .score import frame_norms, surrogate
 
 LOSS_NAMES = ["iteration", "noise_level", "score_rms", "guidance_rms", "smooth", "ground", "slide", "pixel_gradient", "first_frame_share"]
 ADAM_BETAS = (0.9, 0.99)
@@ -68,6 +69,7 @@ class Distillation:
         self.world, self.mine = world, world.share(settings.views)
         self.control = Control(rig, settings, in_step=getattr(prior, "in_step", False), init=init, device=device)
         self.schedule = NoiseSchedule((settings.t_min, settings.t_max), (settings.t_min_end, settings.t_max_end), settings.iterations, settings.anneal)
+        self.estimator = make_estimator(settings.estimator, steps=settings.estimator_steps)
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.rng = np.random.default_rng(settings.seed)
         self.feet = feet_of(rig)
@@ -205,7 +207,7 @@ class Distillation:
         with torch.enable_grad():
             latent = self.prior.encode_video(leaf, text.image)
         if answer.target is None:
-            result = score(
+            result = self.estimator(
                 self.prior, latent, answer.level, text,
                 guidance_scale=settings.guidance_scale, weighting=settings.weighting, noise=self._noise,
             )  # fmt: skip
@@ -219,7 +221,8 @@ class Distillation:
 
     def _noise(self, shape: torch.Size) -> torch.Tensor:
         """Noise of this process's clips: drawn for those of all, so that it does not depend on how many processes there are."""
-        return torch.randn((self.settings.views, *shape[1:]), generator=self.generator)[self.mine]
+        views = self.settings.views
+        return self.estimator.draw((views, *shape[1:]), slots(self.iteration, views), self.generator)[self.mine]
 
     def _show(self, video: torch.Tensor, text: TextCondition, answer: Answer) -> None:
         """Let the monitor see the clips, and what the prior makes of them where it can decode."""
@@ -245,6 +248,7 @@ class Distillation:
             "converged": self.converged,
             "guard": self.guard.state(),
             "control": self.control.state(),
+            "estimator": self.estimator.state(),
         }
 
     def save(self, path: Path, clock: checkpoints.Clock, stopped: str = "") -> None:
@@ -290,6 +294,7 @@ class Distillation:
             self.generator.set_state(state["generator"])
             self.rng.bit_generator.state = json.loads(state["rng"])
             self.guard.restore(state["guard"])
+            self.estimator.restore(state["estimator"])
             self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
             self.done = self.state()
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
