@@ -1,4 +1,4 @@
-"""What a distillation would cost, before it runs: sizes, FLOPs, memory and hours from the cost model (costs.py)."""
+"""What a distillation would cost, before it runs: sizes, FLOPs, memory and hours from the cost model (costs/)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import time
 from typing import Any
 
-from schemas.errors import InputError, MissingError
+from schemas.errors import MissingError
 
 from . import costs
 from .params import Params, resolve
@@ -17,6 +17,7 @@ MATMUL_SHARE = 0.5
 """Share of a GPU's matmul rate that a whole iteration reaches, for the likely time. The paper's 9 s an iteration
 (CogVideoX-5B, A100) against the 1.19 PFLOP computed here is 0.53 of the 250 TFLOP/s that an A100 multiplies large matrices at."""
 
+_FULL_PRECISION = 2.0  # TensorFloat-32, in which CUDA convolves float32, has half the rate of half precision
 RENDER_RATE = {"cuda": 1e12, "cpu": 1e9}  # of the renderer, in its own operations; ours, from the benchmark on a CPU. [1/s]
 _SPLAT = 60.0  # operations per covered pixel and kernel behind it, forward
 _DEPTH = 12.0  # kernels behind a covered pixel that count
@@ -94,11 +95,13 @@ def plan(params: Params, device: Device, *, kernels: int, joints: int = 20) -> P
     settings = resolve(params, spec)
     clip = settings.views, settings.frames, settings.height, settings.width
     guided = settings.guidance_scale != 1
-    figures = _cogvideox(config, clip, guided, params, device) if "vae" in config else _embedded(config, clip[0], guided, device)
+    _check_encoder(params, spec, config)
+    figures = _large(config, clip, guided, params, device) if "vae" in config else _embedded(config, clip[0], guided, device)
     render = settings.views * settings.frames * _render(kernels, joints, settings.height * settings.width)
     tflop = {"render": render, **figures.pop("flops")}
     tflop["backward"] += 2 * render
-    networks = tflop["encode"] + tflop["transformer"] + tflop["backward"] - 2 * render
+    codec = tflop["encode"] + tflop["backward"] - 2 * render
+    networks = tflop["transformer"] + codec * (_FULL_PRECISION if figures.pop("full_precision") else 1)
     least = networks / device.rate + 3 * render / RENDER_RATE[device.kind]
     likely = networks / (MATMUL_SHARE * device.rate) + 3 * render / RENDER_RATE[device.kind]
     tflop["total"] = sum(tflop.values())
@@ -126,7 +129,7 @@ def describe(prior: str) -> tuple[PriorSpec, dict[str, dict[str, Any]], bool]:
     """Specification and configuration of a prior, and whether it is on this machine. Reads no weights.
 
     Returns:
-        The configuration has "transformer" and "vae" for a CogVideoX model, "model" for the built-in one, nothing for "ideal".
+        The configuration has "transformer" and "vae" for a large model, "model" for the built-in one, nothing for "ideal".
 
     Raises:
         InputError: No such prior, or no cost model for its family.
@@ -147,45 +150,60 @@ def describe(prior: str) -> tuple[PriorSpec, dict[str, dict[str, Any]], bool]:
         from .priors.ideal import SPEC
 
         return SPEC, {}, True
+    from .priors.folder import read_config
+
     try:
         folder = registry.find_model(prior)
     except MissingError:
-        folder = None
-    from .priors import cogvideox
-    from .priors.folder import read_config
-
-    if folder is None and prior in costs.CONFIGS:
         config = costs.CONFIGS[prior]
-        return cogvideox.make_spec(config["transformer"], config["vae"], "v_prediction", prior), config, False
-    kind = read_config(folder / "transformer").get("_class_name", "") if folder is not None else prior
-    if kind != "CogVideoXTransformer3DModel":
-        raise InputError(f"--prior {prior}: there is no cost model for {kind};", f"--dry-run knows embedded, ideal, {', '.join(costs.CONFIGS)}.")
-    config = {"transformer": read_config(folder / "transformer"), "vae": read_config(folder / "vae")}
-    return cogvideox.read_spec(folder, prior if prior in registry.MODELS else folder.name), config, True
+        return registry.make_spec(config, prior), config, False
+    config = {part: read_config(folder / part) for part in ("transformer", "vae")}
+    costs.family(config)
+    return registry.read_model(prior), config, True
 
 
-def _cogvideox(config: dict[str, Any], clip: tuple[int, int, int, int], guided: bool, params: Params, device: Device) -> dict[str, Any]:
-    frames, height, width = costs.latent_size(config["vae"], clip[1:])
-    frames += -frames % (config["transformer"].get("patch_size_t") or 1)
-    network = costs.transformer(config["transformer"], frames, height, width)
-    codecs = {mode: costs.encoder(config["vae"], *clip[1:], mode) for mode in costs.MODES}
-    mode = costs.choose(config, clip, guided=guided, offload=params.offload, kind=device.kind, free=device.free, mode=params.checkpointing)
+def least_memory(name: str) -> float:
+    """Of a published model at its own clip, with guidance and without offloading, on a GPU. [GB]"""
+    spec, config = describe(name)[0], costs.CONFIGS[name]
+    clip = 1, spec.frames, spec.height, spec.width
+    return min(costs.need(config, clip, mode, guided=True, offload=False, kind="cuda").total for mode in costs.choices(config)) / 1e9
+
+
+def _check_encoder(params: Params, spec: PriorSpec, config: dict[str, dict[str, Any]]) -> None:
+    """Raise InputError if there is no such encoder for the prior; whether its file is here does not matter to a plan."""
+    from .priors import registry, taehv
+
+    if "vae" not in config:
+        registry.check_encoder(spec.name, params.encoder)
+    elif params.encoder == taehv.TINY:
+        taehv.published(config["transformer"]["_class_name"], spec)
+
+
+def _large(config: dict[str, Any], clip: tuple[int, int, int, int], guided: bool, params: Params, device: Device) -> dict[str, Any]:
+    kind, small = device.kind, params.encoder != "full"
+    offload = params.offload and kind == "cuda"
+    mode = costs.choose(config, clip, guided=guided, offload=offload, kind=kind, free=device.free, mode=params.checkpointing, small=small)
     gigabytes = {}
-    for name, codec in codecs.items():
-        for offload in (False, True) if device.kind == "cuda" else (False,):
-            need = costs.memory(network, codec, clip, guided=guided, offload=offload, kind=device.kind)
-            gigabytes[name + "+offload" * offload] = round(need.total / 1e9, 2)
-    used = gigabytes[mode + "+offload" * (params.offload and device.kind == "cuda")]
-    codec = codecs[mode]
-    passes = clip[0] * (2 if guided else 1)
+    for name in dict.fromkeys((*costs.choices(config, small=small), mode)):
+        for other in (False, True) if kind == "cuda" else (False,):
+            need = costs.need(config, clip, name, guided=guided, offload=other, kind=kind, small=small)
+            gigabytes[name + "+offload" * other] = round(need.total / 1e9, 2)
+    network, codec = costs.transformer(config, clip[1:], kind), costs.encoder(config, clip[1:], mode, kind, small=small)
+    frames, height, width = costs.latent_size(config, clip[1:])
+    vae = config["vae"]
     return {
-        "latent": (frames, int(config["vae"]["latent_channels"]), height, width),
+        "latent": (frames, int(vae.get("latent_channels") or vae.get("z_dim") or 16), height, width),
         "tokens": network.tokens,
         "parameters": {"transformer": network.parameters, "encoder": codec.parameters},
-        "flops": {"encode": clip[0] * codec.forward, "transformer": passes * network.flops, "backward": clip[0] * codec.backward},
+        "flops": {
+            "encode": clip[0] * codec.forward,
+            "transformer": clip[0] * (2 if guided else 1) * network.flops,
+            "backward": clip[0] * codec.backward,
+        },
         "checkpointing": mode,
-        "offload": params.offload and device.kind == "cuda",
-        "memory_gb": {**gigabytes, "used": used},
+        "offload": offload,
+        "memory_gb": {**gigabytes, "used": gigabytes[mode + "+offload" * offload]},
+        "full_precision": codec.size == 4 and kind == "cuda",
     }
 
 
@@ -194,7 +212,7 @@ def _embedded(config: dict[str, Any], views: int, guided: bool, device: Device) 
     from .priors.embedded import latent, text
 
     resident = 1.2e9  # Python, torch and the rest of the program: what a run on a CPU takes. [bytes]
-    base = {"checkpointing": "", "offload": False, "memory_gb": {"used": round((resident + costs.RESERVE[device.kind]) / 1e9, 2)}}
+    base = {"checkpointing": "", "offload": False, "full_precision": False, "memory_gb": {"used": round((resident + costs.RESERVE[device.kind]) / 1e9, 2)}}
     if not config:
         flops = {"encode": 0.0, "transformer": 0.0, "backward": 0.0}
         return {"latent": (17, 3, 24, 32), "tokens": 0, "parameters": {"transformer": 0, "encoder": 0}, "flops": flops, **base}
@@ -211,7 +229,7 @@ def _embedded(config: dict[str, Any], views: int, guided: bool, device: Device) 
         "patch_size": m["patch"],
         "max_text_seq_length": text.LENGTH,
     }
-    network = costs.transformer(sizes, frames, height, width)
+    network = costs.cogvideox.transformer(sizes, frames, height, width)
     block = 3 * latent.STRIDE**2
     encode = 2.0 * frames * height * width * m["stride_t"] * block * m["channels"]
     image = 2.0 * height * width * block * m["image_channels"]

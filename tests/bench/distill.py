@@ -130,7 +130,7 @@ def random_cogvideox(config: dict[str, Any], name: str, device: str = "cuda") ->
     from stages.distill.priors.cogvideox import CogVideoX, make_spec
 
     prior = CogVideoX.__new__(CogVideoX)
-    prior.spec = make_spec(config["transformer"], config["vae"], "v_prediction", name)
+    prior.spec = make_spec(config["transformer"], config["vae"], name)
     prior.device = torch.device(device)
     prior.dtype = torch.bfloat16 if config["transformer"]["use_rotary_positional_embeddings"] else torch.float16
     levels = len(config["vae"]["block_out_channels"])

@@ -224,7 +224,7 @@ def test_clips_the_model_does_not_take_are_refused(prior):
 
 def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
     monkeypatch.setattr(registry, "_snapshot", lambda repository: None)
-    with pytest.raises(MissingError, match="hf download THUDM/CogVideoX-5b gets it .21 GB of disk"):
+    with pytest.raises(MissingError, match="hf download zai-org/CogVideoX-5b gets it .21 GB of disk"):
         registry.load_prior("cogvideox-5b")
     with pytest.raises(InputError, match="neither a folder nor one of embedded, ideal, cogvideox-2b"):
         registry.load_prior("sora")

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import weakref
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
 
 from akd_cli.distill import plan_lines
 from schemas.errors import InputError
@@ -18,6 +14,8 @@ from stages.distill import costs, plan
 from stages.distill.params import Params, resolve
 from stages.distill.priors import registry
 
+from . import test_ltx, test_wan
+from .counting import Alive, flops
 from .test_cogvideox import SIZE, build, clip
 
 A100 = plan.Device("cuda", "A100", 42.4e9, 250e12)
@@ -38,48 +36,13 @@ MODELS = {
 }
 
 
-class Alive(TorchDispatchMode):
-    """Sums the storage that is alive, except that of given tensors. [bytes]"""
-
-    def __init__(self, apart=()):
-        super().__init__()
-        self.now = self.peak = 0
-        self.known = {tensor.untyped_storage()._cdata: None for tensor in apart}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        result = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._add(tensor.untyped_storage())
-        return result
-
-    def _add(self, storage):
-        key, size = storage._cdata, storage.nbytes()
-        if key in self.known:
-            return
-
-        def gone(_):
-            if self.known.pop(key, None) is not None:
-                self.now -= size
-
-        self.known[key] = weakref.ref(storage, gone)
-        self.now += size
-        self.peak = max(self.peak, self.now)
-
-
-def flops(function):
-    with FlopCounterMode(display=False) as counter:
-        result = function()
-    return counter.get_total_flops(), result
-
-
 def vae(**config):
     from diffusers import AutoencoderKLCogVideoX
 
     levels = len(config.get("block_out_channels", (1, 2, 3, 4)))
     kinds = {"down_block_types": ("CogVideoXDownBlock3D",) * levels, "up_block_types": ("CogVideoXUpBlock3D",) * levels}
     with torch.device("meta"):
-        return AutoencoderKLCogVideoX(**{**costs._VAE, **kinds, **config}).requires_grad_(False)
+        return AutoencoderKLCogVideoX(**{**costs.cogvideox.VAE, **kinds, **config}).requires_grad_(False)
 
 
 def set_mode(network, mode):
@@ -109,13 +72,13 @@ def inputs(config, frames, height, width):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_transformer_costs_what_is_counted(name):
-    config = {**costs._TRANSFORMER, **MODELS[name]}
+    config = {**costs.cogvideox.TRANSFORMER, **MODELS[name]}
     network, frames = transformer(config), {"newer": 14, "learned": 13}.get(name, 3)
     cells = frames // (config["patch_size_t"] or 1) * 30 * 45
     rotary = (torch.empty(cells, config["attention_head_dim"], device="meta"),) * 2 if config["use_rotary_positional_embeddings"] else None
     with torch.no_grad():
         counted, _ = flops(lambda: network(*inputs(config, frames, 60, 90), image_rotary_emb=rotary, return_dict=False))
-    cost = costs.transformer(config, frames, 60, 90)
+    cost = costs.cogvideox.transformer(config, frames, 60, 90)
     assert cost.parameters == sum(parameter.numel() for parameter in network.parameters())
     assert cost.tokens == 226 + cells and cost.flops == counted
 
@@ -123,17 +86,17 @@ def test_the_transformer_costs_what_is_counted(name):
 @pytest.mark.parametrize("name", ["cogvideox-5b", "cogvideox1.5-5b"])
 def test_published_transformers_have_as_many_parameters(name):
     config = costs.CONFIGS[name]["transformer"]
-    assert costs.transformer(config, 2, 8, 8).parameters == sum(parameter.numel() for parameter in transformer(config).parameters())
+    assert costs.cogvideox.transformer(config, 2, 8, 8).parameters == sum(parameter.numel() for parameter in transformer(config).parameters())
 
 
 def test_the_transformer_holds_what_is_counted(monkeypatch):
-    config = {**costs._TRANSFORMER, "num_layers": 2}
+    config = {**costs.cogvideox.TRANSFORMER, "num_layers": 2}
     network = transformer(config)
     # as CUDA's kernels, which never store the products of all pairs of tokens
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", lambda query, *_, **__: torch.empty_like(query))
     with torch.no_grad(), Alive([*network.parameters(), *network.buffers()]) as alive:
         network(*inputs(config, 13, 60, 90), return_dict=False)
-    assert 4 * costs.transformer(config, 13, 60, 90).activations == pytest.approx(alive.peak, rel=0.15)
+    assert 4 * costs.cogvideox.transformer(config, 13, 60, 90).activations == pytest.approx(alive.peak, rel=0.15)
 
 
 @pytest.mark.parametrize("mode", costs.MODES)
@@ -147,7 +110,7 @@ def test_the_encoder_costs_and_holds_what_is_counted(mode):
         torch.autograd.grad(latent, video, torch.empty_like(latent))
     forward, latent = flops(lambda: network.encode(video).latent_dist.mean)
     backward, _ = flops(lambda: torch.autograd.grad(latent, video, torch.empty_like(latent)))
-    cost = costs.encoder(SMALL, *size, mode)
+    cost = costs.cogvideox.encoder(SMALL, *size, mode)
     assert cost.parameters == sum(parameter.numel() for parameter in network.encoder.parameters())
     assert (cost.forward, cost.backward) == (forward, backward)
     assert 4 * cost.saved == pytest.approx(saved, rel=0.05)
@@ -161,7 +124,7 @@ def test_the_published_encoder_holds_what_is_counted():
     with Alive(network.parameters()) as alive:
         latent = network.encode(video).latent_dist.mean
         torch.autograd.grad(latent, video, torch.empty_like(latent))
-    cost = costs.encoder({}, 16, 480, 720, "nested")
+    cost = costs.cogvideox.encoder({}, 16, 480, 720, "nested")
     assert 0.97 < 4 * cost.peak / alive.peak < 1.1
     assert cost.parameters == sum(parameter.numel() for parameter in network.encoder.parameters())
 
@@ -171,7 +134,7 @@ def test_the_tables_of_the_findings():
     five = plan.plan(Params(prior="cogvideox-5b"), A100, kernels=4000)
     two = plan.plan(Params(prior="cogvideox-2b"), A100, kernels=4000)
     assert round(five.tflop["transformer"]) == 664 and round(two.tflop["transformer"]) == 240
-    whole = {mode: (lambda e: round((e.forward + e.backward) / 1e12))(costs.encoder({}, 49, 480, 720, mode)) for mode in costs.MODES}
+    whole = {mode: (lambda e: round((e.forward + e.backward) / 1e12))(costs.cogvideox.encoder({}, 49, 480, 720, mode)) for mode in costs.MODES}
     assert whole == {"none": 298, "resnets": 378, "blocks": 443, "nested": 522}
     assert five.tokens == 17776 and five.parameters["transformer"] == 5570283072
     assert 8 < five.seconds["likely"] < 11, "the paper has 9 s"
@@ -248,13 +211,67 @@ def test_a_folder_is_planned_from_its_configuration(tmp_path):
     assert made.here and made.latent == (3, 4, 4, 6) and made.tokens == 6 + 3 * 2 * 3 and made.checkpointing == "none"
 
 
-def test_other_models_have_no_cost_model():
-    with pytest.raises(InputError, match="no cost model"):
-        plan.plan(Params(prior="wan2.1-1.3b"), A100, kernels=10)
+def test_the_other_families_are_planned_before_the_download():
+    """Wan2.1 at its small size, one pass, as counted before: 18 TFLOP; LTX-Video's whole iteration at 49 x 480 x 704: 45."""
+    small = plan.plan(Params(prior="wan2.1-1.3b", frames=49, height=240, width=416), A100, kernels=4000)
+    assert not small.here and small.latent == (13, 16, 30, 52) and small.tokens == 13 * 15 * 26
+    assert round(small.tflop["transformer"] / 2) == 18 and small.parameters["transformer"] == 1_418_996_800
+    ltx = plan.plan(Params(prior="ltx-video", frames=49, height=480, width=704, checkpointing="none"), A100, kernels=4000)
+    assert ltx.latent == (7, 128, 15, 22) and ltx.tokens == 7 * 15 * 22 and round(ltx.tflop["total"]) in range(40, 51)
+    assert "research" in ltx.licence
+    for name in ("wan2.1-14b", "wan2.2-ti2v-5b"):
+        made = plan.plan(Params(prior=name), A100, kernels=4000)
+        assert made.checkpointing in ("none", "blocks", "nested") and "blocks+offload" in made.memory_gb
+        text = "\n".join(plan_lines(made, 4000, False, "get it"))
+        assert f"{made.tokens} tokens" in text and "Apache-2.0" in text
+        json.dumps(dataclasses.asdict(made), allow_nan=False)
+
+
+@pytest.mark.parametrize(("module", "args", "latent"), [(test_wan, ("wan2.1",), (3, 4, 2, 4)), (test_ltx, (), (2, 8, 2, 4))])
+def test_folders_of_the_other_families_are_planned(tmp_path, module, args, latent):
+    folder = module.build(tmp_path / "tiny", *args)
+    for weights in folder.rglob("*.safetensors"):
+        weights.unlink()
+    size = {"frames": 9, "height": 16, "width": 32}
+    made = plan.plan(Params(prior=str(folder), **size), plan.Device("cpu", "CPU", 8e9, 5e10), kernels=100, joints=4)
+    assert made.here and made.latent == latent and made.fits
+
+
+def test_a_float32_encoder_takes_twice_its_share_of_the_time():
+    made = plan.plan(Params(prior="wan2.1-1.3b", offload=True), A100, kernels=0)
+    networks = made.tflop["transformer"] + 2 * (made.tflop["encode"] + made.tflop["backward"] - 2 * made.tflop["render"])
+    assert made.seconds["least"] == pytest.approx(1e12 * networks / A100.rate + 3 * 1e12 * made.tflop["render"] / plan.RENDER_RATE["cuda"])
+
+
+@pytest.mark.parametrize("prior", ["cogvideox-5b", "wan2.1-1.3b", "wan2.2-ti2v-5b"])
+def test_a_tiny_encoder_is_planned(prior):
+    full, tiny = (plan.plan(Params(prior=prior, encoder=name), A100, kernels=4000) for name in ("full", "tiny"))
+    assert tiny.tflop["transformer"] == full.tflop["transformer"] and tiny.latent == full.latent
+    assert tiny.parameters["encoder"] < 2e6 and tiny.tflop["encode"] < 0.1 * full.tflop["encode"]
+    assert set(tiny.memory_gb) == {"none", "nested", "none+offload", "nested+offload", "used"} and tiny.memory_gb["none"] < 0.5 * full.memory_gb["none"]
+
+
+def test_priors_without_a_cost_model_or_a_tiny_encoder_are_refused(tmp_path):
+    with pytest.raises(InputError, match="none is published for the prior ltx-video; use --encoder full"):
+        plan.plan(Params(prior="ltx-video", encoder="tiny"), A100, kernels=10)
+    with pytest.raises(InputError, match="--encoder tiny: the prior embedded has no other than its own"):
+        plan.plan(Params(prior="embedded", encoder="tiny"), A100, kernels=10)
     with pytest.raises(InputError, match="neither a folder"):
         plan.plan(Params(prior="sora"), A100, kernels=10)
     with pytest.raises(InputError, match="--frames 10"):
         plan.plan(Params(prior="cogvideox-2b", frames=10), A100, kernels=10)
+    for part in ("transformer", "vae"):
+        (tmp_path / part).mkdir()
+        (tmp_path / part / "config.json").write_text('{"_class_name": "MochiTransformer3DModel"}')
+    (tmp_path / "model_index.json").write_text('{"_class_name": "WanPipeline"}')
+    with pytest.raises(InputError, match="no cost model for MochiTransformer3DModel"):
+        plan.plan(Params(prior=str(tmp_path)), A100, kernels=10)
+
+
+@pytest.mark.parametrize("name", registry.MODELS)
+def test_the_registry_says_what_is_computed(name):
+    """GPU memory of the prior's own clip with guidance, on a card where only the smallest mode and offloading fit."""
+    assert registry.MODELS[name].memory == round(plan.least_memory(name))
 
 
 def test_the_device_is_measured():

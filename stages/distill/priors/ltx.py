@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +10,15 @@ import torch
 
 from schemas.errors import InputError
 
+from ..costs.ltx import CLASS, TEXT_LENGTH
 from .base import PriorSpec
-from .flow import DEFAULTS, FlowPrior, half_or_float, normalise, read_schedule
+from .flow import FlowPrior, normalise, read_schedule
 from .folder import check_parts, read_config
+from .latent import check_transformer, large_spec
+from .registry import MODELS
 from .text_cache import TextCache
-from .text_encoder import MARKED, TextEncoder
+from .text_encoder import MARKED, TextEncoder, half_or_float
 
-TEXT_LENGTH = 128
-# counted on the published encoder in bfloat16: bytes per pixel and frame that the graph of a clip keeps, and what the
-# backward pass adds while it computes the largest part again
-STORED = {"none": (904, 0), "resnets": (156, 163), "blocks": (29, 704), "nested": (29, 300)}
 # frames (ours: about three seconds; the model samples five), height, width, fps
 _CLIP = (73, 480, 704, 25.0)
 
@@ -31,34 +31,31 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
     """
     check_parts(folder, "LTX-Video")
     transformer, vae = read_config(folder / "transformer"), read_config(folder / "vae")
-    if transformer.get("_class_name") != "LTXVideoTransformer3DModel":
-        raise InputError(f"{folder}: its transformer is {transformer.get('_class_name')}, LTXVideoTransformer3DModel is needed.")
+    check_transformer(folder, transformer, CLASS)
     if transformer.get("patch_size", 1) != 1 or transformer.get("patch_size_t", 1) != 1:
         raise InputError(f"{folder}: its transformer joins latent cells into patches, which no released LTX-Video does.")
     channels = int(vae.get("latent_channels", 128))
     if transformer.get("in_channels", 128) != channels:
         raise InputError(f"{folder}: its transformer takes {transformer.get('in_channels', 128)} channels, its encoder makes {channels}.")
+    return make_spec(transformer, vae, name)
+
+
+def make_spec(transformer: Mapping[str, Any], vae: Mapping[str, Any], name: str) -> PriorSpec:
+    """The specification from the contents of the configuration files."""
     halvings = 2 ** sum(vae.get("spatio_temporal_scaling", (True, True, True, False)))
     temporal = int(vae.get("temporal_compression_ratio") or vae.get("patch_size_t", 1) * halvings)
     spatial = int(vae.get("spatial_compression_ratio") or vae.get("patch_size", 4) * halvings)
-    frames, height, width, fps = _CLIP
-    return PriorSpec(
-        name=name,
-        prediction="flow",
-        frames=frames,
-        height=height,
-        width=width,
-        fps=fps,
-        frame_rule=f"{temporal}k+1",
-        size_multiple=spatial,
-        temporal_stride=temporal,
-        spatial_stride=spatial,
-        latent_channels=channels,
-        look="natural",
-        licence="LTX-Video licence of Lightricks",
-        max_time=0.98,
-        defaults=DEFAULTS,
-    )
+    return large_spec(name, "flow", _CLIP, (temporal, spatial), spatial, int(vae.get("latent_channels", 128)), licence(vae))
+
+
+def licence(vae: Mapping[str, Any]) -> str:
+    """Of the weights, by the version that the encoder's configuration shows: Lightricks' licences differ between them.
+
+    The first two versions are for research and academic use (github.com/Lightricks/LTX-Video, issue 44); from 0.9.5 on
+    others hold, each named in the model's repository.
+    """
+    newer = any(kind != "LTXVideoDownBlock3D" for kind in vae.get("down_block_types", ()))
+    return "licence of its LTX-Video version (Lightricks)" if newer else MODELS["ltx-video"].licence
 
 
 class LTXVideo(FlowPrior):
@@ -70,8 +67,6 @@ class LTXVideo(FlowPrior):
     Attributes:
         frame_rate: Of the clip, of which the network is told; by default the specification's. [Hz]
     """
-
-    batched = True
 
     def __init__(
         self,
@@ -104,31 +99,17 @@ class LTXVideo(FlowPrior):
         self.frame_rate = spec.fps
         self.set_checkpointing("resnets")
 
-    def set_checkpointing(self, mode: str) -> None:
-        """What of the encoder the backward pass computes again: a key of `STORED`; "nested" is the library's own."""
-        self.vae.enable_gradient_checkpointing()
-        encoder = self.vae.encoder
-        encoder.gradient_checkpointing = mode in ("blocks", "nested")
-        for block in (*encoder.down_blocks, encoder.mid_block):
-            block.gradient_checkpointing = mode in ("resnets", "nested")
-
-    def encoder_bytes(self, mode: str, views: int, frames: int, height: int, width: int) -> float:
-        """Memory of the encoder's graph at its peak, estimated. [bytes]"""
-        kept, again = STORED[mode]
-        size = 1.0 if self.vae.dtype == torch.bfloat16 else 1.8  # some of what is kept is float32 in either case
-        return (views * kept + again) * size * frames * height * width
-
     def _latent(self, pixels: torch.Tensor) -> torch.Tensor:
         mean = self.vae.encode(pixels).latent_dist.mean
         return normalise(mean, self.vae.latents_mean, self.vae.latents_std) * float(self.vae.config.scaling_factor)
 
-    def _velocity(self, noisy: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
+    def _predict(self, noisy: torch.Tensor, time: float, text: torch.Tensor) -> torch.Tensor:
         frames, height, width = noisy.shape[2:]
         stride = float(self.spec.spatial_stride)
         tokens: Any = self.transformer(
             hidden_states=noisy.flatten(2).mT.to(self.dtype),
             encoder_hidden_states=text[..., :-1],
-            timestep=self._time(noisy, sigma),
+            timestep=self._times(noisy, time),
             encoder_attention_mask=text[..., -1],
             num_frames=frames,
             height=height,

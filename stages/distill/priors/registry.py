@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import InputError, MissingError
 
-from .folder import PARTS, missing_weights, pipeline_class
+from .folder import PARTS, missing_weights, pipeline_class, read_config
 
 if TYPE_CHECKING:
     from schemas.rig import Rig
@@ -29,9 +30,10 @@ class Model:
     Attributes:
         repository: Its name there.
         disk: Of the download. [GB]
-        memory: Of the GPU for distilling a clip of the prior's default size, estimated. [GB]
+        memory: Of the GPU for distilling a clip of the prior's default size, computed (`plan.least_memory`). [GB]
         licence: Of the weights.
         exclude: Files of the repository that belong to other models, as a pattern.
+        former: Name of the repository before it moved, under which it may lie in the cache.
     """
 
     repository: str
@@ -39,6 +41,7 @@ class Model:
     memory: int
     licence: str
     exclude: str = ""
+    former: str = ""
 
     @property
     def command(self) -> str:
@@ -47,13 +50,14 @@ class Model:
 
 
 MODELS: dict[str, Model] = {
-    "cogvideox-2b": Model("THUDM/CogVideoX-2b", 14, 40, "Apache-2.0"),
-    "cogvideox-5b": Model("THUDM/CogVideoX-5b", 21, 60, "CogVideoX licence"),
-    "cogvideox1.5-5b": Model("THUDM/CogVideoX1.5-5B", 30, 80, "CogVideoX licence"),
-    "wan2.1-1.3b": Model("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29, 50, "Apache-2.0"),
-    "wan2.1-14b": Model("Wan-AI/Wan2.1-T2V-14B-Diffusers", 81, 76, "Apache-2.0"),
-    "wan2.2-ti2v-5b": Model("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 34, 68, "Apache-2.0"),
-    "ltx-video": Model("Lightricks/LTX-Video", 29, 16, "LTX-Video licence of Lightricks", exclude="ltx*.safetensors"),
+    "cogvideox-2b": Model("zai-org/CogVideoX-2b", 14, 32, "Apache-2.0", former="THUDM/CogVideoX-2b"),
+    "cogvideox-5b": Model("zai-org/CogVideoX-5b", 21, 40, "CogVideoX licence", former="THUDM/CogVideoX-5b"),
+    "cogvideox1.5-5b": Model("zai-org/CogVideoX1.5-5B", 30, 131, "CogVideoX licence", former="THUDM/CogVideoX1.5-5B"),
+    "wan2.1-1.3b": Model("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", 29, 42, "Apache-2.0"),
+    "wan2.1-14b": Model("Wan-AI/Wan2.1-T2V-14B-Diffusers", 81, 68, "Apache-2.0"),
+    "wan2.2-ti2v-5b": Model("Wan-AI/Wan2.2-TI2V-5B-Diffusers", 34, 53, "Apache-2.0"),
+    # the first versions, of which this is one; later ones have other licences (github.com/Lightricks/LTX-Video, issue 44 and pull request 123)
+    "ltx-video": Model("Lightricks/LTX-Video", 29, 16, "LTX-Video RAIL-M licence of Lightricks: research and academic use only", exclude="ltx*.safetensors"),
 }
 
 # class of the diffusers pipeline -> module here and its class
@@ -63,6 +67,7 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "LTXPipeline": ("ltx", "LTXVideo"),
     "LTXConditionPipeline": ("ltx", "LTXVideo"),
 }
+_MODULES = {"CogVideoXTransformer3DModel": "cogvideox", "WanTransformer3DModel": "wan", "LTXVideoTransformer3DModel": "ltx"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,16 +85,24 @@ class PriorStatus:
     detail: str
 
 
-def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat: Splat | None = None) -> VideoPrior:
+def load_prior(
+    name: str, *, device: str = "cpu", rig: Rig | None = None, splat: Splat | None = None, encoder: str = "full", compile: bool = False
+) -> VideoPrior:
     """Load a prior by name, from a folder that `akd prior train` wrote, or from one in diffusers format. Never downloads.
 
     Parameters:
         rig, splat: The asset; only "ideal" needs them.
+        encoder: Of video: "full", the prior's own; "tiny", or a file of weights, for a large model (see taehv.py).
+        compile: Compile the network of a large model (see compiling.py).
 
     Raises:
-        InputError: Unknown name. MissingError: The model is not on this machine; says how to get it.
+        InputError: Unknown name, or an encoder or compilation that the prior does not take. MissingError: The model, the
+            encoder or a compiler is not on this machine; says how to get it.
     """
     own = own_folder(name)
+    if own is not None or name == "ideal":
+        check_encoder(name, encoder)
+        check_compile(name, compile)
     if own is not None:
         from .embedded.prior import EmbeddedPrior
 
@@ -103,7 +116,32 @@ def load_prior(name: str, *, device: str = "cpu", rig: Rig | None = None, splat:
     folder = find_model(name)
     module, family = FAMILIES[pipeline_class(folder)]
     load = getattr(importlib.import_module(f".{module}", __package__), family)
-    return load(folder, name=name if name in MODELS else "", device=device)
+    prior = load(folder, name=name if name in MODELS else "", device=device)
+    if encoder != "full":
+        from .taehv import attach_tiny
+
+        attach_tiny(prior, encoder)
+    if compile:
+        from .compiling import compile_networks
+
+        compile_networks(prior)
+    return prior
+
+
+def check_encoder(name: str, encoder: str) -> None:
+    """Raise InputError if a prior without a video autoencoder is asked for another encoder."""
+    if encoder != "full" and _is_builtin(name):
+        raise InputError(f"--encoder {encoder}: the prior {name} has no other than its own, which is small;", "leave --encoder out.")
+
+
+def check_compile(name: str, compile: bool) -> None:
+    """Raise InputError if a prior is asked to be compiled that is not."""
+    if compile and _is_builtin(name):
+        raise InputError(f"--compile: there is nothing to compile in the prior {name};", "leave --compile out.")
+
+
+def _is_builtin(name: str) -> bool:
+    return name == "ideal" or own_folder(name) is not None
 
 
 def read_model(name: str) -> PriorSpec:
@@ -115,6 +153,16 @@ def read_model(name: str) -> PriorSpec:
     folder = find_model(name)
     module, _ = FAMILIES[pipeline_class(folder)]
     return importlib.import_module(f".{module}", __package__).read_spec(folder, name if name in MODELS else folder.name)
+
+
+def make_spec(config: Mapping[str, Mapping[str, Any]], name: str) -> PriorSpec:
+    """The specification of a large model from the contents of its configuration files.
+
+    Parameters:
+        config: "transformer" and "vae".
+    """
+    module = _MODULES[config["transformer"]["_class_name"]]
+    return importlib.import_module(f".{module}", __package__).make_spec(config["transformer"], config["vae"], name)
 
 
 def own_folder(name: str) -> Path | None:
@@ -153,19 +201,24 @@ def find_model(name: str) -> Path:
             known = ", ".join(FAMILIES)
             raise InputError(f"--prior {name}: its model_index.json names {kind or 'no pipeline'};", f"akd knows {known}.")
         return folder
-    folder = _snapshot(MODELS[name].repository)
+    folder = _cached(MODELS[name])
     if folder is None:
         raise MissingError(f"--prior {name}: the model is not on this machine;", _remedy(MODELS[name]))
     return folder
 
 
-def check_request(name: str, prompt: str) -> None:
+def check_request(name: str, prompt: str, *, encoder: str = "full", compile: bool = False) -> None:
     """Refuse what `load_prior` and its text would refuse, before anything is computed; reads no weights.
 
+    Parameters:
+        encoder, compile: See `load_prior`.
+
     Raises:
-        InputError: No such prior, or the built-in one does not know a word of the prompt or never saw its motion.
-        MissingError: The model is not downloaded, or not all of it.
+        InputError: No such prior or encoder, or the built-in prior does not know a word of the prompt or never saw its motion.
+        MissingError: The model or the encoder is not downloaded, or not all of it.
     """
+    check_encoder(name, encoder)
+    check_compile(name, compile)
     own = own_folder(name)
     if own is not None:
         from .embedded import text
@@ -181,14 +234,18 @@ def check_request(name: str, prompt: str) -> None:
         if not gait_in(prompt):
             raise InputError(f"prompt '{prompt}': the ideal prior knows {', '.join(CORE)};", "name one of them.")
     else:
-        read_model(name)
+        spec = read_model(name)
+        if encoder != "full":
+            from .taehv import find_file
+
+            find_file(encoder, read_config(find_model(name) / "transformer").get("_class_name", ""), spec)
 
 
 def prior_status() -> list[PriorStatus]:
     """Every named prior and whether it can be used here; reads no weights and needs no network."""
     rows = [_embedded_status(), PriorStatus("ideal", True, "self-check: films the asset's own gaits, no weights")]
     for name, model in MODELS.items():
-        folder = _snapshot(model.repository)
+        folder = _cached(model)
         detail = f"{folder} ({model.licence}, about {model.memory} GB of GPU memory)" if folder else f"not downloaded: {_remedy(model)}"
         rows.append(PriorStatus(name, folder is not None, detail))
     return rows
@@ -199,6 +256,11 @@ def _embedded_status() -> PriorStatus:
     if not weights or not _card(_EMBEDDED):
         return PriorStatus("embedded", False, "its weights are not in this installation: train them with akd prior train --out DIR, then --prior DIR/weights")
     return PriorStatus("embedded", True, f"built in, {sum(w.stat().st_size for w in weights) / 1e6:.0f} MB, runs on a CPU")
+
+
+def _cached(model: Model) -> Path | None:
+    """Its snapshot in the local cache, under its present name or the former one; None if there is none."""
+    return _snapshot(model.repository) or (_snapshot(model.former) if model.former else None)
 
 
 def _snapshot(repository: str) -> Path | None:

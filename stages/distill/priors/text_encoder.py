@@ -98,3 +98,8 @@ class TextEncoder:
 def clean(prompt: str) -> str:
     """Without HTML escapes, each run of white space one space."""
     return re.sub(r"\s+", " ", html.unescape(html.unescape(prompt))).strip()
+
+
+def half_or_float(device: torch.device, dtype: torch.dtype | None = None) -> torch.dtype:
+    """The precision of a transformer: bfloat16 as trained on CUDA, float32 on the CPU, or the one asked for."""
+    return dtype or (torch.float32 if device.type == "cpu" else torch.bfloat16)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,15 @@ import torch
 
 from schemas.errors import InputError
 
+from ..costs.wan import CLASS, TEXT_LENGTH
 from .base import PriorSpec
-from .flow import DEFAULTS, FlowPrior, half_or_float, normalise, read_schedule
+from .flow import FlowPrior, normalise, read_schedule
 from .folder import check_parts, read_config
+from .latent import check_channels, check_transformer, large_spec
 from .text_cache import TextCache
-from .text_encoder import ZEROED, TextEncoder
-from .wan_vae import CHUNKS, NONE, SEGMENTS, encode_mean, stored_bytes
+from .text_encoder import ZEROED, TextEncoder, half_or_float
+from .wan_vae import CHUNKS, NONE, SEGMENTS, encode_mean
 
-TEXT_LENGTH = 512
 # modes as distill names them: there is one level of chunks to compute again, or segments of them in addition
 CHECKPOINTING = {"none": NONE, "resnets": CHUNKS, "blocks": CHUNKS, "nested": SEGMENTS}
 # frames (ours: about three seconds, in which an animal makes some strides; the models sample five), height, width, fps
@@ -32,33 +34,20 @@ def read_spec(folder: Path, name: str) -> PriorSpec:
     """
     check_parts(folder, "Wan")
     index, transformer, vae = read_config(folder, "model_index.json"), read_config(folder / "transformer"), read_config(folder / "vae")
-    if transformer.get("_class_name") != "WanTransformer3DModel":
-        raise InputError(f"{folder}: its transformer is {transformer.get('_class_name')}, WanTransformer3DModel is needed.")
+    check_transformer(folder, transformer, CLASS)
     if index.get("boundary_ratio") is not None or (index.get("transformer_2") or [None])[0] is not None:
         raise InputError(f"{folder}: has a second transformer for low noise levels (Wan2.2 A14B);", "use Wan2.1 or Wan2.2 TI2V-5B.")
     # what a configuration does not name has the value of Wan2.1, whose files are older than some of the names
-    channels = int(vae.get("z_dim", 16))
-    if transformer.get("in_channels", 16) != channels:
-        raise InputError(f"{folder}: is an image-to-video model (it takes {transformer['in_channels']} latent channels);", "use the text-to-video one.")
+    check_channels(folder, transformer.get("in_channels", 16), int(vae.get("z_dim", 16)))
+    return make_spec(transformer, vae, name)
+
+
+def make_spec(transformer: Mapping[str, Any], vae: Mapping[str, Any], name: str) -> PriorSpec:
+    """The specification from the contents of the configuration files."""
     temporal, spatial = int(vae.get("scale_factor_temporal", 4)), int(vae.get("scale_factor_spatial", 8))
-    frames, height, width, fps = _LARGE_CELLS if spatial >= 16 else _SMALL_CELLS
-    return PriorSpec(
-        name=name,
-        prediction="flow",
-        frames=frames,
-        height=height,
-        width=width,
-        fps=fps,
-        frame_rule=f"{temporal}k+1",
-        size_multiple=spatial * int(transformer.get("patch_size", (1, 2, 2))[-1]),
-        temporal_stride=temporal,
-        spatial_stride=spatial,
-        latent_channels=channels,
-        look="natural",
-        licence="Apache-2.0",
-        max_time=0.98,
-        defaults=DEFAULTS,
-    )
+    clip = _LARGE_CELLS if spatial >= 16 else _SMALL_CELLS
+    multiple = spatial * int(transformer.get("patch_size", (1, 2, 2))[-1])
+    return large_spec(name, "flow", clip, (temporal, spatial), multiple, int(vae.get("z_dim", 16)), "Apache-2.0")
 
 
 class Wan(FlowPrior):
@@ -74,7 +63,7 @@ class Wan(FlowPrior):
         checkpointing: Of the encoder, see `wan_vae.MODES`.
     """
 
-    choices = ("none", "blocks", "nested")
+    batched = False
 
     def __init__(
         self,
@@ -106,17 +95,15 @@ class Wan(FlowPrior):
 
     def set_checkpointing(self, mode: str) -> None:
         """What of the encoder the backward pass computes again, see `CHECKPOINTING`."""
+        if self.tiny is not None:
+            super().set_checkpointing(mode)
         self.checkpointing = CHECKPOINTING[mode]
-
-    def encoder_bytes(self, mode: str, views: int, frames: int, height: int, width: int) -> float:
-        """Memory of the encoder's graph at its peak, estimated. [bytes]"""
-        return stored_bytes(self.vae.config, CHECKPOINTING[mode], views, frames, height, width)
 
     def _latent(self, pixels: torch.Tensor) -> torch.Tensor:
         return normalise(encode_mean(self.vae, pixels, self.checkpointing), self.vae.config.latents_mean, self.vae.config.latents_std)
 
-    def _velocity(self, noisy: torch.Tensor, sigma: float, text: torch.Tensor) -> torch.Tensor:
-        result: Any = self.transformer(noisy.to(self.dtype), self._time(noisy, sigma), text, return_dict=False)
+    def _predict(self, noisy: torch.Tensor, time: float, text: torch.Tensor) -> torch.Tensor:
+        result: Any = self.transformer(noisy.to(self.dtype), self._times(noisy, time), text, return_dict=False)
         return result[0].float()
 
 

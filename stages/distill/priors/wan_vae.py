@@ -19,10 +19,6 @@ NONE, CHUNKS, SEGMENTS = "none", "chunks", "segments"
 MODES = (NONE, CHUNKS, SEGMENTS)
 CHUNK = 4  # frames per latent frame after the first, as the encoder itself has it
 
-# counted on Wan's two encoders: bytes per base channel and pixel (of a patch) in float32, for all that one frame of a
-# chunk stores, and for what a chunk hands on
-_STORED, _HANDED = 100.5, 58.7
-
 Memory = tuple[torch.Tensor | None, ...]
 
 
@@ -57,22 +53,6 @@ def encode_mean(vae: Any, pixels: torch.Tensor, mode: str = CHUNKS) -> torch.Ten
             latent, *memory = _run(step, part, memory, mode == CHUNKS)
         latents.append(latent)
     return vae.quant_conv(torch.cat(latents, 2)).chunk(2, 1)[0]
-
-
-def stored_bytes(config: Any, mode: str, views: int, frames: int, height: int, width: int) -> float:
-    """Memory of the graph of `encode_mean` at its peak in the backward pass, in float32, weights not counted. [bytes]
-
-    Parameters:
-        config: Of the AutoencoderKLWan, with its usual four resolutions.
-        mode: As in `encode_mean`.
-    """
-    pixels = height * width / (config["patch_size"] or 1) ** 2 * config["base_dim"]
-    if mode == NONE:
-        return views * frames * pixels * _STORED
-    count = 1 + math.ceil((frames - 1) / CHUNK)
-    size = math.ceil(math.sqrt(count)) if mode == SEGMENTS else 1
-    waiting = math.ceil(count / size) * pixels * _HANDED
-    return views * waiting + (size - 1) * pixels * _HANDED + CHUNK * pixels * _STORED
 
 
 def _run(step: Callable[..., Any], chunks: Sequence[torch.Tensor | None], memory: Sequence[torch.Tensor | None], keep_inputs: bool) -> Any:

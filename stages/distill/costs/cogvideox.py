@@ -1,9 +1,4 @@
-"""What one iteration of distillation costs, computed from a model's configuration: FLOPs, parameters and memory.
-
-Closed forms of diffusers' CogVideoX networks (which the built-in prior shares), light and independent of them: the
-tests count the networks themselves. One FLOP is one addition or multiplication in a convolution or a matrix product,
-as torch's FlopCounterMode counts; norms, activations and interpolation are left out.
-"""
+"""Costs of CogVideoX: closed forms of diffusers' networks, whose transformer the built-in prior shares."""
 
 from __future__ import annotations
 
@@ -12,15 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .params import CHECKPOINTING
+from .common import MODES, Encoder, Transformer
 
-MODES = CHECKPOINTING
-"""What of the video encoder is computed twice to save memory, from fast to small: nothing, the inside of each residual
-block, the inside of each resolution level, or both within each other (which is what diffusers calls gradient checkpointing)."""
-
+CLASS = "CogVideoXTransformer3DModel"
+CHOICES = MODES
 CHUNK = 8  # frames that CogVideoX's encoder takes at a time; a rest goes with the first
 
-_TRANSFORMER = {
+TRANSFORMER = {
     "num_attention_heads": 30,
     "attention_head_dim": 64,
     "num_layers": 30,
@@ -36,9 +29,9 @@ _TRANSFORMER = {
     "max_text_seq_length": 226,
     "temporal_compression_ratio": 4,
     "use_rotary_positional_embeddings": False,
-    "_class_name": "CogVideoXTransformer3DModel",
+    "_class_name": CLASS,
 }
-_VAE = {
+VAE = {
     "block_out_channels": (128, 256, 256, 512),
     "layers_per_block": 3,
     "in_channels": 3,
@@ -47,41 +40,25 @@ _VAE = {
 }
 _5B = {"num_attention_heads": 48, "num_layers": 42, "use_rotary_positional_embeddings": True}
 CONFIGS: dict[str, dict[str, dict[str, Any]]] = {
-    "cogvideox-2b": {"transformer": {**_TRANSFORMER}, "vae": _VAE},
-    "cogvideox-5b": {"transformer": {**_TRANSFORMER, **_5B}, "vae": _VAE},
+    "cogvideox-2b": {"transformer": {**TRANSFORMER}, "vae": VAE},
+    "cogvideox-5b": {"transformer": {**TRANSFORMER, **_5B}, "vae": VAE},
     "cogvideox1.5-5b": {
-        "transformer": {**_TRANSFORMER, **_5B, "patch_size_t": 2, "sample_width": 300, "sample_height": 300, "sample_frames": 81, "patch_bias": False},
-        "vae": _VAE,
+        "transformer": {**TRANSFORMER, **_5B, "patch_size_t": 2, "sample_width": 300, "sample_height": 300, "sample_frames": 81, "patch_bias": False},
+        "vae": VAE,
     },
 }
-"""Configurations of the published models, so that a run can be planned before the download."""
+"""As the files config.json of zai-org/CogVideoX-2b, CogVideoX-5b and CogVideoX1.5-5B on the Hugging Face hub have them."""
 
 
-@dataclasses.dataclass(frozen=True)
-class Transformer:
-    """One forward pass of a CogVideoX transformer over one clip.
-
-    Attributes:
-        parameters: Of the network.
-        tokens: Of text and video together.
-        flops: [FLOP]
-        activations: Largest sum of values alive at once without gradient, weights not counted.
-    """
-
-    parameters: int
-    tokens: int
-    flops: float
-    activations: float
-
-
-def transformer(config: Mapping[str, Any], frames: int, height: int, width: int) -> Transformer:
+def transformer(config: Mapping[str, Any], frames: int, height: int, width: int, half: bool = True) -> Transformer:
     """Cost of a CogVideoX transformer for latents of a size.
 
     Parameters:
         config: As in its config.json; what is missing there is the class's default.
         frames, height, width: Of the latents.
+        half: Whether it runs in half precision, which changes nothing here: it has no island of float32.
     """
-    c = {**_TRANSFORMER, **config}
+    c = {**TRANSFORMER, **config}
     d, te, p, pt = c["num_attention_heads"] * c["attention_head_dim"], c["time_embed_dim"], c["patch_size"], c["patch_size_t"] or 1
     text, layers = c["max_text_seq_length"], c["num_layers"]
     video = math.ceil(frames / pt) * (height // p) * (width // p)
@@ -106,24 +83,6 @@ def _transformer_parameters(c: Mapping[str, Any], d: int, cell_in: int, cell_out
 def _widest(length: int, d: int) -> float:
     """Values alive in a feed-forward layer: the states before and after attention, attention's result, the layer's input, and twice the widened."""
     return (1 + 1 + 1 + 1 + 4 + 4) * length * d
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoder:
-    """Encoding one clip and going back through the encoder, weights frozen.
-
-    Attributes:
-        parameters: Of the encoder.
-        forward, backward: [FLOP]; backward holds what is computed again.
-        saved: Values kept from forward to backward.
-        peak: Largest sum of values alive at once.
-    """
-
-    parameters: int
-    forward: float
-    backward: float
-    saved: float
-    peak: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,14 +155,15 @@ def _levels(config: Mapping[str, Any], frames: int, height: int, width: int) -> 
     return loose, levels
 
 
-def encoder(config: Mapping[str, Any], frames: int, height: int, width: int, mode: str) -> Encoder:
+def encoder(config: Mapping[str, Any], frames: int, height: int, width: int, mode: str, half: bool = True) -> Encoder:
     """Cost of CogVideoX's video encoder for one clip. [px]
 
     Parameters:
         config: As in its config.json; what is missing there is the class's default.
         mode: One of `MODES`.
+        half: Whether it runs in half precision, which changes nothing here.
     """
-    c = {**_VAE, **config}
+    c = {**VAE, **config}
     count = max(frames // CHUNK, 1)
     lengths = [frames - CHUNK * (count - 1)] + [CHUNK] * (count - 1)
     forward = again = saved = peak = 0.0
@@ -224,7 +184,7 @@ def encoder(config: Mapping[str, Any], frames: int, height: int, width: int, mod
     if mode == "none":
         peak = max(peak, saved + 2 * handover)  # at the end of the forward pass
     video = c["in_channels"] * frames * height * width
-    return Encoder(parameters, forward, forward + again, saved, peak + 2 * video)
+    return Encoder(parameters, forward, forward + again, saved, peak + 2 * video, decoder=1.34 * parameters)
 
 
 def _is_resnet(unit: _Unit) -> bool:
@@ -266,67 +226,9 @@ def _working(level: list[_Unit], mode: str) -> float:
     return 0.0
 
 
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """Of one iteration on one device. [bytes]
-
-    Attributes:
-        weights: Of transformer and encoder, those that are on the device at the peak.
-        encode: Peak while going back through the encoder.
-        prior: Peak while the transformer runs, with the encoder's graph waiting.
-        total: The larger of both, with the frames themselves and a reserve for what the sum cannot see.
-    """
-
-    weights: float
-    encode: float
-    prior: float
-    total: float
-
-
-RESERVE = {"cuda": 1.5e9, "cpu": 0.7e9}  # ours: context, libraries, their work space, and blocks that fit nothing. [bytes]
-_FRAMES = 6  # clips in float32 that rendering, compositing and their gradients hold
-
-
-def memory(network: Transformer, codec: Encoder, clip: tuple[int, int, int, int], *, guided: bool, offload: bool, kind: str) -> Memory:
-    """Memory of an iteration with a CogVideoX model.
-
-    Parameters:
-        clip: Views, frames, height, width.
-        guided: Whether the transformer sees two copies of a clip, with the prompt and without.
-        offload: Whether the transformer's weights are on the device only while it runs.
-        kind: "cuda" (half precision) or "cpu" (float32).
-    """
-    views, frames, height, width = clip
-    value = 2 if kind == "cuda" else 4
-    decoder = 0 if kind == "cuda" else 1.34 * codec.parameters  # stays in the host's memory
-    inner, always = value * network.parameters, value * (codec.parameters + decoder)
-    encode = always + value * ((views - 1) * codec.saved + codec.peak)
-    prior = always + value * (views * codec.saved + (2 if guided else 1) * network.activations)
-    if offload and kind == "cuda":
-        prior += inner
-    else:
-        encode, prior = encode + inner, prior + inner
-    pixels = 4 * _FRAMES * 3 * views * frames * height * width
-    return Memory(inner + always, encode, prior, max(encode, prior) + pixels + RESERVE[kind])
-
-
-def choose(config: Mapping[str, Any], clip: tuple[int, int, int, int], *, guided: bool, offload: bool, kind: str, free: float, mode: str = "auto") -> str:
-    """The fastest of `MODES` that fits into `free` bytes, the smallest if none does; `mode` itself unless it is "auto".
-
-    Parameters:
-        config: "transformer" and "vae" as in `CONFIGS`.
-    """
-    if mode != "auto":
-        return mode
-    network = transformer(config["transformer"], *latent_size(config["vae"], clip[1:]))
-    for one in MODES:
-        if memory(network, encoder(config["vae"], *clip[1:], one), clip, guided=guided, offload=offload, kind=kind).total <= free:
-            return one
-    return MODES[-1]
-
-
-def latent_size(vae: Mapping[str, Any], clip: tuple[int, int, int]) -> tuple[int, int, int]:
-    """Frames, height and width of CogVideoX's latents of a clip."""
-    c = {**_VAE, **vae}
-    spatial = 2 ** (len(c["block_out_channels"]) - 1)
-    return (clip[0] - 1) // int(c["temporal_compression_ratio"]) + 1, clip[1] // spatial, clip[2] // spatial
+def latent_size(config: Mapping[str, Mapping[str, Any]], clip: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Frames, height and width of the latents of a clip; version 1.5 pads them to whole patches of time."""
+    vae, patch = {**VAE, **config["vae"]}, config["transformer"].get("patch_size_t") or 1
+    spatial = 2 ** (len(vae["block_out_channels"]) - 1)
+    frames = (clip[0] - 1) // int(vae["temporal_compression_ratio"]) + 1
+    return frames + -frames % patch, clip[1] // spatial, clip[2] // spatial
