@@ -161,3 +161,39 @@ def test_the_number_of_threads_does_not_matter():
         finally:
             torch.set_num_threads(before)
     assert results[0].content_digest() == results[1].content_digest()
+
+
+class Counting:
+    """The prior, and how often it was asked."""
+
+    def __init__(self, prior) -> None:
+        self.prior, self.asked = prior, 0
+
+    def __getattr__(self, name):
+        return getattr(self.prior, name)
+
+    def predict_x0(self, *arguments):
+        self.asked += 1
+        return self.prior.predict_x0(*arguments)
+
+
+def test_an_answer_used_again_spares_the_prior_and_resumes(prior, tmp_path):
+    params, counting = dataclasses.replace(SHORT, iterations=7, refresh=3), Counting(prior)
+    whole = distill(counting, params)
+    assert counting.asked == 3, "at steps 0, 3 and 6"
+    assert list(whole.losses[:3, 1]) == [whole.losses[0, 1]] * 3, "cameras and noise level stay with the answer"
+    assert not same(whole, distill(prior, dataclasses.replace(params, refresh=1)))
+    path = tmp_path / "distill.h5.partial"
+    with pytest.raises(KeyboardInterrupt):
+        distill(prior, params, progress=StopAt(5), checkpoint=path)
+    assert same(distill(prior, params, checkpoint=path), whole), "it goes on where the prior was asked last"
+
+
+def test_the_paper_s_ablations_leave_out_their_part(prior):
+    rows = {name: distill(prior, dataclasses.replace(SHORT, **{name: False})) for name in ("ground_loss", "smoothness")}
+    full = distill(prior)
+    assert all(not same(full, row) for row in rows.values())
+    without = distill(prior, dataclasses.replace(SHORT, lambda_smooth=0.0))
+    assert same(rows["smoothness"], without) and rows["smoothness"].losses[-1, 4] > 0, "the term is still logged"
+    shown = [distill(prior, dataclasses.replace(SHORT, iterations=1, ground_render=shown)) for shown in (None, prior.spec.ground, not prior.spec.ground)]
+    assert same(shown[0], shown[1]) and not same(shown[0], shown[2])
