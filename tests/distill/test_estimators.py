@@ -5,13 +5,22 @@ from __future__ import annotations
 import io
 import math
 
+import numpy as np
 import pytest
 import torch
 
 from schemas.errors import InputError
 from stages.distill.estimators import Consistent, Ism, Sdi, Sds, invert, make_estimator, slots, without_text
+from stages.distill.loop import Distillation
+from stages.distill.params import Params, resolve
 from stages.distill.priors.base import PriorSpec, TextCondition
+from stages.distill.priors.ideal import IdealPrior
 from stages.distill.score import clean_estimate, normal
+from stages.distill.stage import run
+from stages.progress import Progress
+from tests.bench import estimators as bench
+
+from . import beast
 
 SPREAD = 0.6  # of the data
 LATENT = torch.linspace(-1.5, 2.0, 12).reshape(2, 6)
@@ -252,3 +261,50 @@ def test_errors():
         make_estimator("ism", steps=1)
     with pytest.raises(ValueError, match="'vsd' is not"):
         make_estimator("vsd")
+
+
+class StopAt(Progress):
+    """Presses Ctrl-C after so many steps."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def update(self, done: int, **figures: float) -> None:
+        if done == self.step:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def ideal():
+    return IdealPrior(beast.rig(), beast.splat(beads=3), cameras=2, phases=2)
+
+
+@pytest.mark.parametrize("name", ["consistent", "ism", "sdi"])
+def test_a_run_with_every_estimator_goes_on_after_an_interruption(ideal, name, tmp_path):
+    def distil(estimator=name, **more):
+        params = Params(prior="ideal", iterations=3, estimator=estimator, estimator_steps=2, device="cpu", checkpoint_every=0.0)
+        return run(beast.rig(), beast.splat(beads=3), "a beast walking", params, prior=ideal, **more)
+
+    path = tmp_path / "distill.h5.partial"
+    with pytest.raises(KeyboardInterrupt):
+        distil(progress=StopAt(2), checkpoint=path)
+    whole, resumed = distil(), distil(checkpoint=path)
+    assert np.array_equal(whole.angles, resumed.angles) and np.array_equal(whole.losses, resumed.losses, equal_nan=True)
+    assert not np.array_equal(whole.angles, distil("sds").angles)
+
+
+def test_the_bench_measures_variance_without_moving(ideal):
+    settings = resolve(Params(prior="ideal", device="cpu", speed=1.0, lambda_smooth=0.0, lambda_ground=0.0), ideal.spec)
+    loop = Distillation(beast.rig(), beast.splat(beads=3), "a beast walking", settings, ideal, "cpu")
+    before = loop.state()["variables"]["joints"]
+    found = {}
+    for name in ("sds", "sdi"):
+        loop.estimator = make_estimator(name, steps=1)
+        found[name] = bench.gradients(loop, 3, noise_only=True)
+    assert torch.equal(before, loop.state()["variables"]["joints"])
+    assert bench.spread(found["sds"]) > 1e-6 and bench.spread(found["sdi"]) < 1e-9
+
+
+def test_the_bench_s_spread_does_not_depend_on_the_number_of_draws():
+    draws = 2.0 + 3.0 * torch.randn(4000, 500, generator=torch.Generator().manual_seed(0))
+    assert [bench.spread(draws[:n]) for n in (8, 100, 4000)] == pytest.approx([9 / 4] * 3, rel=0.2)
