@@ -99,6 +99,7 @@ def plan(params: Params, device: Device, *, kernels: int, joints: int = 20) -> P
     figures = _large(config, clip, guided, params, device) if "vae" in config else _embedded(config, clip[0], guided, device)
     render = settings.views * settings.frames * _render(kernels, joints, settings.height * settings.width)
     tflop = {"render": render, **figures.pop("flops")}
+    tflop["transformer"] *= calls(settings)
     tflop["backward"] += 2 * render
     codec = tflop["encode"] + tflop["backward"] - 2 * render
     networks = tflop["transformer"] + codec * (_FULL_PRECISION if figures.pop("full_precision") else 1)
@@ -123,6 +124,14 @@ def plan(params: Params, device: Device, *, kernels: int, joints: int = 20) -> P
         hours={"least": least * settings.iterations / 3600, "likely": likely * settings.iterations / 3600},
         **figures,
     )
+
+
+def calls(settings: Params) -> float:
+    """How often an iteration asks the prior, in units of one call of SDS: estimators ask more often, `refresh` more seldom."""
+    from .estimators import make_estimator
+
+    asked = make_estimator(settings.estimator, steps=settings.estimator_steps).passes(settings.guidance_scale)
+    return asked / make_estimator("sds").passes(settings.guidance_scale) / settings.refresh
 
 
 def describe(prior: str) -> tuple[PriorSpec, dict[str, dict[str, Any]], bool]:

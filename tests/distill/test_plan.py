@@ -163,6 +163,17 @@ def test_cost_grows_with_views_and_halves_without_guidance():
     assert plain.tflop["transformer"] == one.tflop["transformer"] / 2
 
 
+def test_estimators_and_answers_used_again_cost_what_they_ask():
+    def transformer(**more):
+        return plan.plan(Params(prior="cogvideox-5b", guidance_scale=6.0, **more), A100, kernels=4000).tflop["transformer"]
+
+    once = transformer()
+    assert transformer(refresh=4) == pytest.approx(once / 4)
+    assert transformer(estimator="consistent") == once
+    assert transformer(estimator="ism", estimator_steps=5) == pytest.approx(once * 7 / 2), "five unguided calls and a guided one"
+    assert transformer(estimator="sdi", estimator_steps=3, refresh=2) == pytest.approx(once * 2)
+
+
 def test_the_built_in_prior_costs_what_is_counted():
     from stages.distill.priors.embedded.model import Denoiser, ModelConfig
 
