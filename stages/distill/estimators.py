@@ -133,10 +133,10 @@ class Consistent(Sds):
     """SDS whose noise persists over the steps.
 
     With noise that stays the same while the noise level falls, steps of SDS follow the probability flow of the video
-    model instead of averaging over many (Flow Score Distillation, Yan et al. 2024; Consistent Flow Distillation, Yan et
-    al. 2025, section 3; a fixed noise is also what Consistent3D, Wu et al. 2024, has in its consistency loss). Noise
-    that is the same for good biases the motion towards one draw, hence it walks (the form of the flow's SDE with noise
-    injection, in the discrete steps of an Ornstein-Uhlenbeck process):
+    model instead of averaging over many (Flow Score Distillation, Yan et al. 2024, arXiv 2405.10988; Consistent Flow
+    Distillation, Yan et al. 2025, arXiv 2501.05445, section 3; a fixed noise is also in the consistency loss of
+    Consistent3D, Wu et al. 2024, arXiv 2401.09050). Noise that is the same for good biases the motion towards one draw,
+    hence it walks (after the second one's SDE, in the discrete steps of an Ornstein-Uhlenbeck process):
 
         eps_k = sqrt(1 - r) eps_{k-1} + sqrt(r) xi_k,  xi_k ~ N(0, 1),
 
@@ -169,7 +169,7 @@ class Consistent(Sds):
 
 
 class Ism(Sds):
-    """Interval score matching (LucidDreamer, Liang et al. 2024, equations 12 to 17).
+    """Interval score matching (LucidDreamer, Liang et al. 2024, arXiv 2311.11284, section 3.2, the gradient of L_ISM).
 
     The render is inverted by DDIM without text to x_s, from there by one step to x_t, t = s + interval; the gradient is
     (sigma_t / alpha_t) w(t) (eps(x_t, t, y) - eps(x_s, s, null)) on z, the factor being that between (7) and noise
@@ -204,7 +204,7 @@ class Ism(Sds):
 
 
 class Sdi(Sds):
-    """Score distillation via inversion (Score Distillation via Reparametrized DDIM, Lukoianov et al. 2024, section 4).
+    """Score distillation via inversion (Score Distillation via Reparametrized DDIM, Lukoianov et al. 2024, arXiv 2405.15891).
 
     SDS is DDIM in the variable z0_hat, but for its noise: DDIM's is the one that its earlier predictions imply. That
     noise is recovered by inverting DDIM from the render to the level t, with the prompt and a negative guidance scale;
