@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from .atomic import atomic_path
+from .atomic import write_bytes
 from .errors import InputError, MissingError, SchemaError
 
 AKD_VERSION = "0.1.0"
@@ -162,11 +162,15 @@ class Artifact:
         path = Path(path)
         self.validate(str(path))
         head = dataclasses.replace(self.header, schema=self.SCHEMA, version=self.VERSION, digest=self.content_digest(), created=self.header.created or _now())
-        with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        # made in memory: on a full disk HDF5 fails over and over while it closes the file, and cannot say of what
+        with h5py.File(path.name, "w", driver="core", backing_store=False) as file:
             for key, value in dataclasses.asdict(head).items():
                 file.attrs[key] = json.dumps(value, sort_keys=True) if isinstance(value, dict) else value
             for field in _fields(self):
                 _write(file, field, getattr(self, field.name))
+            file.flush()
+            content = file.id.get_file_image()
+        write_bytes(path, content)
         self.header = head
         return path
 

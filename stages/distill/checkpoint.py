@@ -77,8 +77,8 @@ def load(path: Path, identity: dict[str, Any], names: Collection[str] | None = N
     if old == identity:
         if stopped:
             raise InputError(
-                f"{path}: this run stopped: {stopped};",
-                f"it would stop there again, so change what is said there, or delete {path} (or --force) to start anew.",
+                f"{path}: this run stopped at {stopped};",
+                f"it would do so again: change a parameter, or delete {path} (or --force) to start anew.",
             )
         if names is not None:
             _agree(path, state, names, remedy)

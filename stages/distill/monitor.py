@@ -35,7 +35,7 @@ FRAMES = 13  # on the sheet at most, of a clip of either side
 _PANELS: tuple[tuple[tuple[tuple[str, str, float], ...], str, str, bool], ...] = (
     ((("score_rms", "score", 1), ("guidance_rms", "guidance", 1)), "what the prior wants changed: score", "rms of the latent", False),
     ((("noise_level", "", 1),), "noise level of the step", "t / T", False),
-    ((("smooth", "", 1),), "jerkiness: smoothness term, equation (9)", "rad and m", True),
+    ((("smooth", "", 1),), "jerkiness: smoothness term, equation (9)", "rad, m", True),
     ((("ground", "", 1000),), "below the ground: mean over all cuboid corners, equation (10)", "mm", True),
     ((("slide", "", 100),), "feet that slide while on the ground", "% of the hips' height", True),
     ((("pixel_gradient", "", 1),), "pull on the pixels", "norm of the gradient", True),
@@ -134,7 +134,7 @@ class Monitor:
         first = not self.told & {"first"}
         title = self._heading(losses, seconds)
         saved = self._save(self.preview, lambda: self._sheet(title)) & self._save(self.curves, lambda: self._chart(losses, title))
-        if saved and first:
+        if saved and first and not last:
             self._tell("first", f"preview: {self.preview} (and {self.curves.name if self.curves else ''})")
         now = time.monotonic()
         self.spent += now - began
@@ -160,7 +160,7 @@ class Monitor:
     def _heading(self, losses: Sequence[Sequence[float]], seconds: float) -> str:
         done = len(losses)
         left = f", about {_time(seconds / done * (self.total - done))} left" if done < self.total else ""
-        return f"{self.title}: step {done} of {self.total}, {_time(seconds)}{left}"
+        return f"{self.title}   |   step {done} of {self.total}   |   {_time(seconds)}{left}"
 
     def _sheet(self, title: str) -> Image:
         from stages.view.chart import strips
@@ -169,7 +169,7 @@ class Monitor:
             raise ValueError("no clip was seen yet")
         rows = []
         for label, (about, frames) in sorted(self.rows.items()):
-            captions = [f"{index * self.stride / self.fps:.2f} s" for index in range(len(frames))]
+            captions = [f"{index * self.stride}: {index * self.stride / self.fps:.2f} s" for index in range(len(frames))]
             rows.append((f"{label} ({about})", frames, captions))
         return strips(rows, title, cell=CELL)
 

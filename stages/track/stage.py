@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import json
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from schemas.atomic import atomic_path
+from schemas.atomic import write_bytes
 from schemas.errors import InputError, MissingError
 from schemas.motion import Motion
 from schemas.params import check, invalidating
@@ -136,8 +137,9 @@ class _State:
     def save(self, path: Path, key: str) -> None:
         content = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ("values", "optimizer")}
         content |= {"key": key, "values": [v.detach() for v in self.values], "optimizer": self.optimizer.state_dict()}
-        with atomic_path(path) as temporary:
-            torch.save(content, temporary)
+        memory = io.BytesIO()  # torch's own writer cannot say that the disk is full
+        torch.save(content, memory)
+        write_bytes(path, memory.getvalue())
 
     def load(self, path: Path, key: str) -> bool:
         """Take over a saved state; False if there is none, or it belongs to another run or is damaged."""

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -16,7 +17,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas import artifact as artifact_module
 from schemas.artifact import file_digest, input_entry, read_header
 from schemas.atomic import atomic_path, write_bytes
 from schemas.errors import AkdError, MissingError, SchemaError, StorageError
@@ -259,7 +259,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(artifact_module, "_write", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(StorageError, match="no space left"):
         samples.skin().save(path)
     assert path.read_bytes() == before and os.listdir(tmp_path) == ["x.h5"]
