@@ -81,11 +81,13 @@ def show_plan(prompt: str, source: str | None, options: Options, params: Params)
         remedy = str(error)
     kernels, joints, measured = _body(prompt, source, options)
     made = plan.plan(params, plan.measure(choose_device(params.device)), kernels=kernels, joints=joints)
-    data = {**dataclasses.asdict(made), "kernels": kernels, "kernels_assumed": not measured}
-    Console(options.quiet, options.json).result(data, *plan_lines(made, kernels, measured, remedy))
+    others = {name: plan.plan(params, gpu, kernels=kernels, joints=joints) for name, gpu in plan.GPUS.items() if made.checkpointing}
+    elsewhere = {name: {"hours": other.hours["likely"], "memory_gb": other.memory_gb["used"], "fits": other.fits} for name, other in others.items()}
+    data = {**dataclasses.asdict(made), "kernels": kernels, "kernels_assumed": not measured, "elsewhere": elsewhere}
+    Console(options.quiet, options.json).result(data, *plan_lines(made, kernels, measured, elsewhere, remedy))
 
 
-def plan_lines(made: Any, kernels: int, measured: bool, remedy: str = "") -> list[str]:
+def plan_lines(made: Any, kernels: int, measured: bool, elsewhere: dict[str, Any] | None = None, remedy: str = "") -> list[str]:
     """The plan for people."""
     from .console import duration, table
 
@@ -103,7 +105,12 @@ def plan_lines(made: Any, kernels: int, measured: bool, remedy: str = "") -> lis
     saved = f"; encoder checkpointing {made.checkpointing}{', transformer offloaded' if made.offload else ''}" if made.checkpointing else ""
     millions = ", ".join(f"{name} {count / 1e6:.1f} M" for name, count in made.parameters.items())
     least, likely = (duration(3600 * made.hours[name]) for name in ("least", "likely"))
+    others = "; ".join(
+        f"{name} {duration(3600 * other['hours'])} in {other['memory_gb']:.0f} GB{'' if other['fits'] else ' (does not fit)'}"
+        for name, other in (elsewhere or {}).items()
+    )
     rows = [
+        ("preset", f"{made.preset}, estimator {made.estimator}"),
         ("prior", f"{made.prior} ({made.licence})"),
         ("clip", f"{made.views} view{'s' if many else ''} of {made.frames} frames, {made.height} x {made.width} px, {made.fps:g} Hz"),
         ("latent", f"{' x '.join(map(str, made.latent))} (frames, channels, height, width), {made.tokens} tokens"),
@@ -114,6 +121,7 @@ def plan_lines(made: Any, kernels: int, measured: bool, remedy: str = "") -> lis
         *([("", f"by encoder checkpointing, in GB: {modes}")] if modes else []),
         ("device", f"{made.device['name']}: {made.device['matmul_tflops']:g} TFLOP/s measured on large matrix products"),
         ("time", f"{made.iterations} iterations: at least {least}, likely about {likely}"),
+        *([("elsewhere", f"likely about, from published rates: {others}")] if others else []),
     ]
     return [*table(rows), *([remedy] if remedy else [])]
 

@@ -233,7 +233,7 @@ def test_the_other_families_are_planned_before_the_download():
     for name in ("wan2.1-14b", "wan2.2-ti2v-5b"):
         made = plan.plan(Params(prior=name), A100, kernels=4000)
         assert made.checkpointing in ("none", "blocks", "nested") and "blocks+offload" in made.memory_gb
-        text = "\n".join(plan_lines(made, 4000, False, "get it"))
+        text = "\n".join(plan_lines(made, 4000, False, remedy="get it"))
         assert f"{made.tokens} tokens" in text and "Apache-2.0" in text
         json.dumps(dataclasses.asdict(made), allow_nan=False)
 
@@ -292,7 +292,7 @@ def test_the_device_is_measured():
 
 def test_the_plan_reads_well():
     made = plan.plan(Params(prior="cogvideox-5b"), dataclasses.replace(A100, free=30e9), kernels=4000)
-    text = "\n".join(plan_lines(made, 4000, False, "get it"))
+    text = "\n".join(plan_lines(made, 4000, False, remedy="get it"))
     assert "1186 TFLOP" in text and "does not fit" in text and "--offload" in text and "assumed" in text and text.endswith("get it")
     json.dumps(dataclasses.asdict(made), allow_nan=False)
     ideal = plan.plan(Params(prior="ideal"), A100, kernels=4000)
