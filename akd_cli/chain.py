@@ -18,6 +18,7 @@ GIVEN = "given"  # entry of a header's params: names of the parameters that were
 
 BY_HAND = "put there by hand: its inputs are not on record"  # saved by a script or another tool: it is not made again unasked
 UNFINISHED = "a run was interrupted: the same command goes on with it"
+STOPPED = "a run stopped: the same command says why"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Chain:
             foreign: Header entries of inputs that are no artifacts (source file, prompt, skeleton); None: those on record.
         """
         path = self.path(stage, motion)
-        waiting = [UNFINISHED] if path.with_name(path.name + ".partial").exists() else []
+        waiting = self._waiting(path)
         if not path.exists():
             return State(stage, motion, path, "missing", [f"{path.name} was never written", *waiting])
         try:
@@ -151,6 +152,14 @@ class Chain:
         for motion in self.workspace.motions():
             found += [self.state(name, motion) for name, stage in STAGES.items() if stage.in_motion]
         return found
+
+    def _waiting(self, path: Path) -> list[str]:
+        """What is under way for an artifact: a checkpoint beside it, whether somebody works on it, and where to look."""
+        if not path.with_name(path.name + ".partial").exists():
+            return []
+        writer, stopped, preview = self.workspace.writer(), path.with_suffix(f".stopped{path.suffix}"), path.with_suffix(".preview.png")
+        word = f"a run is at work (process {writer})" if writer else STOPPED if stopped.exists() else UNFINISHED
+        return [word, *([f"see {preview}"] if preview.exists() else [])]
 
     def _content_reasons(self, stage: str, motion: str, header: Any, wanted: Any, foreign: dict[str, dict[str, str]] | None) -> list[str]:
         reasons: list[str] = []

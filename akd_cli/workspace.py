@@ -89,6 +89,21 @@ class Workspace:
         else:
             os.utime(self.root / NOTES)
 
+    def writer(self) -> int | None:
+        """The process that writes here now, if it is another one than this."""
+        try:
+            import fcntl
+
+            with open(self.root / ".lock", "r+", encoding="utf-8") as file:
+                owner = file.read(32).strip()
+                try:
+                    fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return int(owner) if owner.isdigit() and int(owner) != os.getpid() else None
+        except (ImportError, OSError):  # no locks on this system, or nobody ever wrote here
+            pass
+        return None
+
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Hold the workspace for writing, see `locked`."""
         return locked(self.root, "a workspace", "--workspace")

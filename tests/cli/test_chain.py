@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -143,6 +146,32 @@ def test_an_interrupted_run_keeps_the_old_artifact(akd, ran, model, monkeypatch)
     result = akd("rig", "--limits", "free")
     assert result.code == 130 and "the old artifact is intact, run again to resume" in result.err
     assert Path("runs/tetra/rig.h5").read_bytes() == before and states(akd)["rig"][0] == "fresh"
+
+
+def test_status_tells_what_became_of_an_unfinished_run(akd, ran, model):
+    assert akd("distill", model, "--prompt", "a tiger walking").code == 0
+    motion = Path("runs/tetra/motions/a-tiger-walking")
+    (motion / "distill.h5.partial").write_bytes(b"a checkpoint")
+    assert states(akd)["distill"] == ("fresh", "a run was interrupted: the same command goes on with it")
+    (motion / "distill.preview.png").write_bytes(b"a picture")
+    code = "import sys, pathlib, akd_cli.workspace as w\nwith w.Workspace(pathlib.Path(sys.argv[1])).locked(): print(1, flush=True); input()"
+    environment = {**os.environ, "PYTHONPATH": str(MAKEFILE.parent)}
+    with subprocess.Popen([sys.executable, "-c", code, "runs/tetra"], stdin=-1, stdout=-1, text=True, env=environment) as process:
+        process.stdout.readline()
+        said = states(akd)["distill"][1]
+        process.stdin.write("\n")
+    assert said == f"a run is at work (process {process.pid}); see {motion}/distill.preview.png"
+    (motion / "distill.stopped.h5").write_bytes(b"a motion")
+    assert states(akd)["distill"][1] == f"a run stopped: the same command says why; see {motion}/distill.preview.png"
+
+
+def test_a_polite_kill_is_an_interruption_with_a_code_of_its_own(akd, ran, model, monkeypatch):
+    for name, word, code in (("SIGTERM", "terminated", 143), ("SIGHUP", "terminal closed", 129)):
+        number = getattr(signal, name)
+        monkeypatch.setattr(rig, "make", lambda job, number=number: [signal.raise_signal(number) for _ in range(2)])
+        result = akd("rig", model, "--force")
+        assert result.code == code and f"akd: {word}; the old artifact is intact, run again to resume" in result.err
+        assert signal.getsignal(number) is signal.SIG_DFL, "put back"
 
 
 def test_fresh_artifacts_get_a_new_time_stamp_for_make(akd, ran, model):
