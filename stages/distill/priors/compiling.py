@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -11,10 +11,10 @@ from schemas.errors import MissingError
 if TYPE_CHECKING:
     from .latent import LatentPrior
 
-BACKEND = "inductor"
+BACKEND: Any = "inductor"
 
 
-def compile_networks(prior: LatentPrior, backend: str = BACKEND) -> None:
+def compile_networks(prior: LatentPrior, backend: Any = None) -> None:
     """Compile the repeated blocks of a prior's transformer, in place; they are compiled at their first call.
 
     The blocks rather than the whole: they are nearly all of the work and compile once for all of them. The encoders
@@ -23,11 +23,14 @@ def compile_networks(prior: LatentPrior, backend: str = BACKEND) -> None:
     Raises:
         MissingError: The backend cannot compile on this machine.
     """
+    backend = backend or BACKEND
     check_backend(backend, prior.device)
-    prior.transformer.compile_repeated_blocks(backend=backend, dynamic=False)
+    blocks = getattr(prior.transformer, "transformer_blocks", None) or prior.transformer.blocks  # as the libraries call them
+    for block in blocks:
+        block.compile(backend=backend, dynamic=False)
 
 
-def check_backend(backend: str, device: torch.device) -> None:
+def check_backend(backend: Any, device: torch.device) -> None:
     """Raise MissingError unless a small function can be compiled: without a compiler the failure comes hours late and long."""
     try:
         torch.compile(lambda x: torch.sin(x) + 1, backend=backend)(torch.ones(4, device=device))
