@@ -155,10 +155,12 @@ class Chain:
 
     def _waiting(self, path: Path) -> list[str]:
         """What is under way for an artifact: a checkpoint beside it, whether somebody works on it, and where to look."""
-        if not path.with_name(path.name + ".partial").exists():
+        partial, kept, preview = path.with_name(path.name + ".partial"), path.with_suffix(f".stopped{path.suffix}"), path.with_suffix(".preview.png")
+        if not partial.exists():
             return []
-        writer, stopped, preview = self.workspace.writer(), path.with_suffix(f".stopped{path.suffix}"), path.with_suffix(".preview.png")
-        word = f"a run is at work (process {writer})" if writer else STOPPED if stopped.exists() else UNFINISHED
+        writer = self.workspace.writer()
+        stopped = kept.exists() and kept.stat().st_mtime_ns >= partial.stat().st_mtime_ns  # else of a run before
+        word = f"a run is at work (process {writer})" if writer else STOPPED if stopped else UNFINISHED
         return [word, *([f"see {preview}"] if preview.exists() else [])]
 
     def _content_reasons(self, stage: str, motion: str, header: Any, wanted: Any, foreign: dict[str, dict[str, str]] | None) -> list[str]:

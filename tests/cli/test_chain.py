@@ -163,6 +163,8 @@ def test_status_tells_what_became_of_an_unfinished_run(akd, ran, model):
     assert said == f"a run is at work (process {process.pid}); see {motion}/distill.preview.png"
     (motion / "distill.stopped.h5").write_bytes(b"a motion")
     assert states(akd)["distill"][1] == f"a run stopped: the same command says why; see {motion}/distill.preview.png"
+    os.utime(motion / "distill.stopped.h5", (1, 1))
+    assert states(akd)["distill"][1].startswith("a run was interrupted"), "the one that stopped was another one, before"
 
 
 def test_a_polite_kill_is_an_interruption_with_a_code_of_its_own(akd, ran, model, monkeypatch):
