@@ -22,8 +22,10 @@ from .course import Course, Curve, Trail, along, as_text, read_points
 from .initial import Init, init_of
 from .parameterisation import Base, Frames, MotionVariables, free_angles, lowest_corner, soft_limit
 from .params import Params
+from .windowed import WindowedVariables
 
-FIRST = 0.5  # of the steps: then the cycle that has come up is taken (ours)
+LATER = 0.3  # of the learning rates in the second part (ours)
+FIRST = 0.7  # of the steps: then the cycle that has come up is taken (ours)
 
 
 def inlined(settings: Params) -> Params:
@@ -113,6 +115,11 @@ class Control:
         """Whether this is the last part: before, the run must not stop."""
         return self.turned or not self.two_parts
 
+    @property
+    def rate(self) -> float:
+        """Learning rates of this part relative to the first's: what has come up is refined, not made anew."""
+        return LATER if self.turned else 1.0
+
     def clip(self, iteration: int, share: float = 1.0) -> Clip:
         """The clip of a step; windows take turns."""
         start = self.starts[windows.turn(iteration, len(self.starts), self.settings.refresh)]
@@ -151,11 +158,12 @@ class Control:
         if self.reference is not None:
             curves |= {"held angles": self.reference.angles, "held vectors": self.reference.vectors, "held shifts": self.reference.shifts}
         middle = 0.5 * (self.window - 1)
-        found = {name: loops.fit(value.double().cpu().numpy(), period, count, middle=middle, drift=name == "shifts") for name, value in curves.items()}
-        slope = found["shifts"][-1, 2]
-        found["shifts"] = found["shifts"][:-1]
+        values = {name: value.double().cpu().numpy() for name, value in curves.items()}
+        slope = self._slope(values["shifts"][:, 2], period)
+        values["shifts"][:, 2] -= slope * (np.arange(self.window) - middle)
+        found = {name: loops.fit(value, period, count, middle=middle) for name, value in values.items()}
         written = float(self._whole()) if self.settings.loop else period  # a loop has whole frames: it is played a little faster or slower
-        self.speed = (self.speed + slope * self.settings.fps) * period / written
+        self.speed = float((self.speed + slope * self.settings.fps) * period / written)
         if self.settings.loop:
             total = max(self.window, self._cycles() * self._whole())
         else:
@@ -254,22 +262,13 @@ class Control:
 
     def _variables(self, total: int, base: Base | None, basis: torch.Tensor | None = None) -> MotionVariables:
         settings = self.settings
-        modes = settings.modes and max(settings.modes, round(settings.modes * total / self.window))
-        return MotionVariables(
-            self.rig,
-            frames=total,
-            fps=settings.fps,
-            modes=modes,
-            speed=self.speed,
-            trunk=settings.trunk_rate,
-            lateral=settings.lateral_rate,
-            device=self.device,
-            lead=self.lead,
-            base=base,
-            basis=basis,
-            drift=basis is not None,
-            frozen=self.frozen,
-        )
+        common: dict[str, Any] = {
+            "frames": total, "fps": settings.fps, "modes": settings.modes, "speed": self.speed, "trunk": settings.trunk_rate, "lateral": settings.lateral_rate,
+            "device": self.device, "lead": self.lead, "base": base, "frozen": self.frozen,
+        }  # fmt: skip
+        if len(self.starts) > 1:
+            return WindowedVariables(self.rig, starts=self.starts, window=self.window, **common)
+        return MotionVariables(self.rig, basis=basis, drift=basis is not None, **common)
 
     def _course(self, total: int) -> Course | None:
         return along(self.way, self.speed, self.settings.fps, np.arange(total) - self.lead, self.device) if self.way is not None else None
@@ -326,6 +325,14 @@ class Control:
         if self.init is not None:
             report["init"] = {"clipped_rad": round(self.clipped, 4)}
         return report
+
+    @staticmethod
+    def _slope(shifts: np.ndarray, period: float) -> float:
+        """Mean speed of a root against the start line: from where a cycle repeats if it does, else by a straight line. [m/frame]"""
+        frames, whole = len(shifts), round(period)
+        if frames - whole >= 2:
+            return float((shifts[whole:] - shifts[:-whole]).mean() / whole)
+        return float(np.polyfit(np.arange(frames), shifts, 1)[0])
 
     def _travel(self) -> float:
         """How far the body gets in a cycle. [m]"""

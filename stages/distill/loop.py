@@ -97,7 +97,9 @@ class Distillation:
         """What belongs to the control's present variables: their optimiser, and the start motion that cameras follow."""
         settings = self.settings
         rates = {"joints": settings.learning_rate, "turns": settings.root_learning_rate, "shifts": settings.root_learning_rate}
-        self.optimiser = torch.optim.Adam([{"params": [leaf], "lr": rates[name]} for name, leaf in self.variables.leaves().items()], betas=ADAM_BETAS)
+        self.optimiser = torch.optim.Adam(
+            [{"params": [leaf], "lr": self.control.rate * rates[name.split(".")[0]]} for name, leaf in self.variables.leaves().items()], betas=ADAM_BETAS
+        )
         carried = self.control.carried()
         self.path, self.rest = self.body.skin(carried.pose(self.variables.skeleton))
         self.guard.start = carried.root_positions.clone()

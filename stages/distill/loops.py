@@ -17,7 +17,7 @@ LEAST = 5  # frames of the shortest cycle
 _SEARCHED = 2  # harmonics in the search of the period
 _RIDGE = 0.01  # on the harmonics' squared order; without it, twice the period fits as well
 _STEP = 0.125  # of the search [frames]
-_LONGER = 1.1  # a cycle may be this much longer than the clip
+_LONGER = 1.0  # cycles longer than the clip are not seen whole, so they are not looked for
 _TIE = 0.03  # of the variance: periods that explain nearly as much as the best are preferred if shorter
 _EXPLAINED, _SWING = 0.6, 0.03  # of the variance; rad rms: a motion below is no cycle
 
@@ -93,24 +93,20 @@ def periodic_basis(times: np.ndarray, period: float, count: int) -> np.ndarray:
     return np.concatenate([np.ones((len(waves), 1)), np.stack([np.cos(waves), np.sin(waves)], 2).reshape(len(waves), -1)], 1)
 
 
-def fit(curves: np.ndarray, period: float, count: int, ridge: float = 1e-3, *, middle: float = 0.0, drift: bool = False) -> np.ndarray:
+def fit(curves: np.ndarray, period: float, count: int, ridge: float = 1e-3, *, middle: float = 0.0) -> np.ndarray:
     """Least-squares coefficients of `periodic_basis` at frames 0, 1, 2...
 
     Parameters:
         curves: [(F, ...)]
         middle: Frame that the basis counts from.
         ridge: Weight of each harmonic's squared order times its squared coefficient, against the mean square of the rest.
-        drift: Fit a straight line as well, whose slope per frame is the last coefficient.
 
     Returns:
-        [(2 count + 1 (+ 1), ...)]
+        [(2 count + 1, ...)]
     """
     frames = len(curves)
-    times = np.arange(frames) - middle
-    design = periodic_basis(times, period, count)
+    design = periodic_basis(np.arange(frames) - middle, period, count)
     cost = np.repeat(np.arange(count + 1), 2)[1:].astype(float) ** 2
-    if drift:
-        design, cost = np.concatenate([design, times[:, None]], 1), np.append(cost, 0.0)
     flat = np.asarray(curves, np.float64).reshape(frames, -1)
     normal = design.T @ design + ridge * frames * np.diag(cost)
     return np.linalg.solve(normal, design.T @ flat).reshape(-1, *curves.shape[1:])
@@ -120,27 +116,31 @@ def fit(curves: np.ndarray, period: float, count: int, ridge: float = 1e-3, *, m
 class Seam:
     """What jumps where the last frame is followed by the first, travel taken out.
 
+    Both ends are continued half a frame, where they meet, by the cubic through their four frames. What that cannot
+    foresee it takes for a jump, within the clip as well: so the same is measured there.
+
     Attributes:
         angle: Largest jump of a joint angle or of the root's turn. [rad]
         rate: Largest jump of their velocities. [rad/s]
         shift: Jump of the root's position. [m]
         speed: Jump of its velocity. [m/s]
+        inside: The largest `angle` where frames follow each other within the clip, NaN if it is too short. [rad]
     """
 
     angle: float
     rate: float
     shift: float
     speed: float
+    inside: float
 
-    def report(self) -> dict[str, float]:
+    def report(self) -> dict[str, float | None]:
         """Rounded, with units in the names."""
-        return {"rad": round(self.angle, 4), "rad_s": round(self.rate, 3), "m": round(self.shift, 4), "m_s": round(self.speed, 3)}
+        inside = round(self.inside, 4) if math.isfinite(self.inside) else None
+        return {"rad": round(self.angle, 4), "rad_inside": inside, "rad_s": round(self.rate, 3), "m": round(self.shift, 4), "m_s": round(self.speed, 3)}
 
 
 def seam(angles: np.ndarray, vectors: np.ndarray, shifts: np.ndarray, fps: float) -> Seam:
-    """Continue both ends half a frame, where they meet, by the cubic through their four frames.
-
-    A sine of amplitude A and period T frames that closes perfectly still shows up to 1.1 A (2 pi / T)^4.
+    """Measure the seam of a clip.
 
     Parameters:
         angles: [rad, (F, J, 3)]
@@ -150,11 +150,16 @@ def seam(angles: np.ndarray, vectors: np.ndarray, shifts: np.ndarray, fps: float
     Raises:
         ValueError: Fewer than four frames.
     """
-    if len(angles) < 4:
+    frames = len(angles)
+    if frames < 4:
         raise ValueError("a seam takes four frames")
-    turns = np.concatenate([angles.reshape(len(angles), -1), vectors], 1).astype(np.float64)
+    turns = np.concatenate([angles.reshape(frames, -1), vectors], 1).astype(np.float64)
     (turn, turn_rate), (shift, shift_rate) = (_jump(values) for values in (turns, np.asarray(shifts, np.float64)))
-    return Seam(float(np.abs(turn).max()), float(np.abs(turn_rate).max()) * fps, float(np.linalg.norm(shift)), float(np.linalg.norm(shift_rate)) * fps)
+    inside = [float(np.abs(_jump(np.roll(turns, -k, 0))[0]).max()) for k in range(4, frames - 3)]  # frames k - 1 and k meet
+    return Seam(
+        float(np.abs(turn).max()), float(np.abs(turn_rate).max()) * fps, float(np.linalg.norm(shift)), float(np.linalg.norm(shift_rate)) * fps,
+        max(inside, default=math.nan),
+    )  # fmt: skip
 
 
 def _jump(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

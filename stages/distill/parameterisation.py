@@ -196,13 +196,13 @@ class MotionVariables:
 
     def free(self, share: float = 1.0, rows: slice = slice(None)) -> torch.Tensor:
         """Joint angles before the limits bend them. [rad, (F, J, 3)]"""
-        free = torch.einsum("fk,kjc->fjc", self._basis(share, rows), self.joints) * self.reach
+        free = self._joints(share, rows) * self.reach
         return free if self.base is None else free + self.base.angles[rows]
 
     def root(self, share: float = 1.0, rows: slice = slice(None)) -> tuple[torch.Tensor, torch.Tensor]:
         """Shift of the root from the start line [m, (F, 3)] and its rotation vector [rad, (F, 3)]."""
-        basis = self._basis(share, rows)
-        shifts, vectors = self.height * (basis @ self.shifts[: basis.shape[1]]), basis @ self.turns
+        shifts, vectors = self._root(share, rows)
+        shifts = self.height * shifts
         if self.drift is not None:
             shifts = shifts + self.height * self.drift[rows] * self.shifts[-1] * self.shifts.new_tensor([0.0, 0.0, 1.0])
         if self.root_frozen:
@@ -213,6 +213,13 @@ class MotionVariables:
         """The rest pose carried along the start line: what cameras follow and the reference image shows."""
         line = self.start[rows]
         return Frames(torch.zeros(len(line), len(self.limits), 3).to(line), line, torch.zeros_like(line))
+
+    def _joints(self, share: float, rows: slice) -> torch.Tensor:
+        return torch.einsum("fk,kjc->fjc", self._basis(share, rows), self.joints)
+
+    def _root(self, share: float, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
+        basis = self._basis(share, rows)
+        return basis @ self.shifts[: basis.shape[1]], basis @ self.turns
 
     def _basis(self, share: float, rows: slice) -> torch.Tensor:
         basis = self.basis if self.per_frame or share >= 1 else self.basis * released(self.basis.shape[1], share).to(self.basis)
