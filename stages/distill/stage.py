@@ -78,12 +78,12 @@ def run(
     if hasattr(prior, "frame_rate"):
         prior.frame_rate = settings.fps  # some networks are told it
     if hasattr(prior, "prepare"):
-        progress.note(prior.prepare(settings))
+        progress.note(prior.prepare(dataclasses.replace(settings, frames=settings.window)))
     if settings.speed is None:
-        speed, why = default_speed(rig, prompt)
+        speed, why = default_speed(rig, prompt, init)
         settings = dataclasses.replace(settings, speed=speed)
         progress.note(f"start speed {speed:.2f} m/s: {why}")
-    loop = Distillation(rig, splat, prompt, settings, prior, device, world)
+    loop = Distillation(rig, splat, prompt, settings, prior, device, world, init)
     checkpoint = checkpoint if world.rank == 0 else None
     clock = loop.resume(checkpoint, progress)
     _work(loop, progress, checkpoint, clock)
