@@ -34,16 +34,17 @@ class Diverged(InputError):
 
     Attributes:
         reason: Step, quantity and value, without file or way out.
+        remedy: The way out.
     """
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"distill stopped at {reason};", f"{REMEDY}.")
-        self.reason = reason
+    def __init__(self, reason: str, remedy: str = REMEDY) -> None:
+        super().__init__(f"distill stopped at {reason};", f"{remedy}.")
+        self.reason, self.remedy = reason, remedy
 
     def saved(self, checkpoint: Path, motion: Path | None) -> Diverged:
         """The same, telling where the run up to here is kept."""
-        kept = f"the last good motion is {motion}, its checkpoint {checkpoint}" if motion else "nothing was done before that"
-        self.args = (f"distill stopped at {self.reason}; {kept}; {REMEDY}.",)
+        kept = f"the motion before that is {motion}, its checkpoint {checkpoint}" if motion else "nothing was done before that"
+        self.args = (f"distill stopped at {self.reason}; {kept}; {self.remedy}.",)
         return self
 
 
@@ -102,7 +103,10 @@ class Guard:
             bounds = torch.where(motion.angles < 0, self.low, self.high)[:, self.free]
             pinned = float((angles.abs() > 0.98 * bounds).float().mean()) if angles.numel() else 0.0
         if away > FARTHEST:
-            raise Diverged(f"step {step}: the body has left the picture, its root is {away:.3g} body sizes from where the camera looks")
+            raise Diverged(
+                f"step {step}: the body has left the picture, its root is {away:.3g} body sizes from where the camera looks",
+                REMEDY.replace("--learning", "--root-learning"),
+            )
         if speed > FASTEST:
             raise Diverged(f"step {step}: the joints turn by {speed:.3g} rad from frame to frame in the mean")
         if pinned > PINNED:

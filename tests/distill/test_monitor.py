@@ -279,7 +279,7 @@ def test_motions_that_are_none_stop(body):
     watch.check_motion(0, healthy)
     swing = 0.4 * torch.sin(torch.arange(17.0) * 0.8)[:, None, None] * torch.ones_like(healthy.angles)
     watch.check_motion(0, dataclasses.replace(healthy, angles=swing, root_positions=healthy.root_positions + 1.0))
-    with pytest.raises(Diverged, match="step 4: the body has left the picture, its root is 2.63 body sizes"):
+    with pytest.raises(Diverged, match="step 4: the body has left the picture, its root is 2.63 body sizes.*lower --root-learning-rate"):
         watch.check_motion(4, dataclasses.replace(healthy, root_positions=healthy.root_positions + torch.tensor([0.0, 0, 5.0])))
     jitter = 0.3 * torch.tensor([1.0, -1.0]).repeat(9)[:17, None, None] * torch.ones_like(healthy.angles)
     with pytest.raises(Diverged, match="the joints turn by 0.6 rad from frame to frame"):
@@ -318,7 +318,7 @@ def test_a_run_that_diverges_keeps_its_last_good_motion_and_does_not_repeat_itse
     with pytest.raises(Diverged) as caught:
         distill(Poisoned(prior, 4), path)
     said = str(caught.value)
-    assert said.startswith("distill stopped at step 3: the prior's prediction is not finite (rms nan); the last good motion is ")
+    assert said.startswith("distill stopped at step 3: the prior's prediction is not finite (rms nan); the motion before that is ")
     assert str(path) in said and "distill.stopped.h5" in said and said.endswith("lower --learning-rate or --guidance-scale, or choose another --seed.")
     good = Motion.load(tmp_path / "distill.stopped.h5")
     assert good.report["iterations"] == 3 and np.array_equal(good.losses, distill(prior, None).losses[:3], equal_nan=True)
