@@ -49,6 +49,7 @@ class Plan:
         preset, estimator: As resolved.
         here: Whether the model is on this machine.
         views, frames, height, width, fps: Of the clips. [-, -, px, px, Hz]
+        window: Frames of a clip that one step takes, all of them unless there are more than the prior sees at once.
         latent: Frames, channels, height and width.
         tokens: Of text and video in one forward pass of the transformer.
         parameters: Of the transformer and of the video encoder.
@@ -69,6 +70,7 @@ class Plan:
     guidance_scale: float
     views: int
     frames: int
+    window: int
     height: int
     width: int
     fps: float
@@ -101,11 +103,11 @@ def plan(params: Params, device: Device, *, kernels: int, joints: int = 20) -> P
     """
     spec, config, here = describe(params.prior)
     settings = resolve(params, spec)
-    clip = settings.views, settings.frames, settings.height, settings.width
+    clip = settings.views, settings.window, settings.height, settings.width  # of a longer motion each step takes one window
     guided = settings.guidance_scale != 1
     _check_encoder(params, spec, config)
     figures = _large(config, clip, guided, params, device) if "vae" in config else _embedded(config, clip[0], guided, device)
-    render = settings.views * settings.frames * _render(kernels, joints, settings.height * settings.width)
+    render = settings.views * settings.window * _render(kernels, joints, settings.height * settings.width)
     tflop = {"render": render, **figures.pop("flops")}
     tflop["transformer"] *= calls(settings)
     tflop["backward"] += 2 * render
@@ -123,7 +125,8 @@ def plan(params: Params, device: Device, *, kernels: int, joints: int = 20) -> P
         iterations=settings.iterations,
         guidance_scale=settings.guidance_scale,
         views=clip[0],
-        frames=clip[1],
+        frames=settings.frames,
+        window=settings.window,
         height=clip[2],
         width=clip[3],
         fps=settings.fps,

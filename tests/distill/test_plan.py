@@ -248,6 +248,11 @@ def test_folders_of_the_other_families_are_planned(tmp_path, module, args, laten
     assert made.here and made.latent == latent and made.fits
 
 
+def test_a_long_clip_costs_a_step_what_its_window_costs():
+    one, long = (plan.plan(Params(prior="wan2.1-1.3b", frames=frames), A100, kernels=4000) for frames in (49, 200))
+    assert long.frames == 200 and long.window == one.window == 49 and long.tflop == one.tflop and long.memory_gb == one.memory_gb
+
+
 def test_a_float32_encoder_takes_twice_its_share_of_the_time():
     made = plan.plan(Params(prior="wan2.1-1.3b", offload=True), A100, kernels=0)
     networks = made.tflop["transformer"] + 2 * (made.tflop["encode"] + made.tflop["backward"] - 2 * made.tflop["render"])
