@@ -212,9 +212,8 @@ def _large(config: dict[str, Any], clip: tuple[int, int, int, int], guided: bool
             gigabytes[name + "+offload" * other] = round(need.total / 1e9, 2)
     network, codec = costs.transformer(config, clip[1:], kind), costs.encoder(config, clip[1:], mode, kind, small=small)
     frames, height, width = costs.latent_size(config, clip[1:])
-    vae = config["vae"]
     return {
-        "latent": (frames, int(vae.get("latent_channels") or vae.get("z_dim") or 16), height, width),
+        "latent": (frames, costs.channels(config), height, width),
         "tokens": network.tokens,
         "parameters": {"transformer": network.parameters, "encoder": codec.parameters},
         "flops": {

@@ -242,6 +242,21 @@ def test_missing_models_say_how_to_get_them(monkeypatch, tmp_path, folder):
     assert status["ideal"].usable and not status["cogvideox-5b"].usable and "hf download" in status["cogvideox-5b"].detail
 
 
+@pytest.mark.parametrize("owner", ["zai-org", "THUDM"])
+def test_the_cache_is_searched_under_both_names_of_a_repository_that_moved(monkeypatch, folder, owner):
+    import huggingface_hub
+
+    def snapshot(name, **how):
+        if name != f"{owner}/CogVideoX-5b":
+            raise huggingface_hub.errors.LocalEntryNotFoundError(name)
+        return str(folder)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    assert registry.find_model("cogvideox-5b") == folder
+    status = {row.name: row for row in registry.prior_status()}
+    assert status["cogvideox-5b"].usable and not status["cogvideox-2b"].usable
+
+
 def test_other_models_are_refused(tmp_path):
     for part, content in (("transformer", {"_class_name": "WanTransformer3DModel"}), ("vae", {}), ("scheduler", {})):
         (tmp_path / part).mkdir()

@@ -17,7 +17,7 @@ from stages.distill.params import Params
 from stages.distill.priors import registry
 from stages.distill.priors.base import VideoPrior
 from stages.distill.priors.flow import read_schedule
-from stages.distill.priors.ltx import LTXVideo, read_spec
+from stages.distill.priors.ltx import LTXVideo, make_spec, read_spec
 from stages.distill.priors.text_encoder import TextEncoder
 from stages.distill.score import normal, score, surrogate
 
@@ -294,6 +294,9 @@ def test_the_published_configuration_is_understood(folder, tmp_path):
     spec = read_spec(tmp_path, "ltx-video")
     assert (spec.frame_rule, spec.size_multiple, spec.latent_channels) == ("8k+1", 32, 128)
     spec.check_clip(spec.frames, spec.height, spec.width)
+    assert spec.licence == registry.MODELS["ltx-video"].licence and "research and academic use only" in spec.licence
+    later = make_spec(published["transformer"], published["vae"] | {"down_block_types": ["LTXVideo095DownBlock3D"] * 4}, "later")
+    assert "research" not in later.licence and "its LTX-Video version" in later.licence
     assert read_schedule(tmp_path, 10 * 15 * 22).shift == pytest.approx(math.exp(0.95 + 1.1 * (3300 - 1024) / 3072))
 
 

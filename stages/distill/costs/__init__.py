@@ -18,7 +18,7 @@ from .common import MODES, RESERVE, Encoder, Memory, Transformer, memory
 
 __all__ = [
     "CONFIGS", "MODES", "RESERVE", "Encoder", "Memory", "Transformer",
-    "choices", "choose", "cogvideox", "encoder", "family", "latent_size", "ltx", "memory", "need", "tiny", "transformer", "wan",
+    "channels", "choices", "choose", "cogvideox", "encoder", "family", "latent_size", "ltx", "memory", "need", "tiny", "transformer", "wan",
 ]  # fmt: skip
 
 CONFIGS: dict[str, dict[str, dict[str, Any]]] = {**cogvideox.CONFIGS, **wan.CONFIGS, **ltx.CONFIGS}
@@ -58,10 +58,14 @@ def encoder(config: Config, clip: tuple[int, int, int], mode: str, kind: str, *,
         small: With the tiny encoder made for the model instead of its own.
     """
     if small:
-        vae = config["vae"]
-        channels = vae.get("latent_channels") or vae.get("z_dim") or 16
-        return tiny.encoder(int(channels), *clip, mode, patch=int(vae.get("patch_size") or 1))
+        return tiny.encoder(channels(config), *clip, mode, patch=int(config["vae"].get("patch_size") or 1))
     return family(config).encoder(config["vae"], *clip, mode, kind == "cuda")
+
+
+def channels(config: Config) -> int:
+    """Of the latents."""
+    vae = {**family(config).VAE, **config["vae"]}
+    return int(vae["z_dim"] if "z_dim" in vae else vae["latent_channels"])
 
 
 def choices(config: Config, *, small: bool = False) -> tuple[str, ...]:

@@ -64,7 +64,7 @@ class CogVideoX(LatentPrior):
     to an even number by copies of the first, as its training does.
     """
 
-    tiny_front = True  # the encoder's groups of four frames end where the tiny one's do
+    tiny_front = True
 
     def __init__(self, folder: Path, *, name: str = "", device: torch.device | str = "cpu", cache: TextCache | None = None) -> None:
         """Load everything but the text encoder, which runs only if a prompt is not in the cache.

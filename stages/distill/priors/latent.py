@@ -75,7 +75,10 @@ class LatentPrior:
         batched: Whether the pipeline asks for both predictions of the guidance in one batch.
         offloaded: The transformer's weights in the host's memory, if they are.
         tiny: What encodes clips instead of the model's own encoder, if anything does.
-        tiny_front: Whether the tiny encoder wants what a clip lacks to a whole group of frames in front of it.
+        tiny_front: Whether what a clip of 4k+1 frames lacks to whole groups is put in front of it for the tiny encoder.
+            CogVideoX's own latents are of frames 0, 1..4, 5..8, and taecvx was trained on whole groups. taew2_1 and
+            taew2_2 were trained to give Wan's latents of the same frames out of 0..3, 4..7, 8..: they want it behind, as
+            TAEHV's encode_video has it, and so see up to three frames more than Wan's own encoder.
     """
 
     batched = True
