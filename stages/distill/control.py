@@ -182,7 +182,7 @@ class Control:
         base = self.variables.base
         return {
             "turned": True, "speed": self.speed, "starts": list(self.starts), "cycle": dataclasses.asdict(self.cycle),
-            "before": dataclasses.asdict(self.before) if self.before else None, "basis": self.variables.basis.clone() if self.settings.loop else None,
+            "before": dataclasses.asdict(self.before) if self.before else None, "basis": self.variables.basis.clone(),
             "base": base.tensors(), "reference": self.reference.tensors() if self.reference else None,
         }  # fmt: skip
 
@@ -267,7 +267,7 @@ class Control:
             "device": self.device, "lead": self.lead, "base": base, "frozen": self.frozen,
         }  # fmt: skip
         if len(self.starts) > 1:
-            return WindowedVariables(self.rig, starts=self.starts, window=self.window, **common)
+            return WindowedVariables(self.rig, starts=self.starts, window=self.window, basis=basis, **common)
         return MotionVariables(self.rig, basis=basis, drift=basis is not None, **common)
 
     def _course(self, total: int) -> Course | None:
@@ -277,10 +277,9 @@ class Control:
         tensors = {name: torch.as_tensor(value, dtype=torch.float32, device=self.device) for name, value in made.items()}
         if self.reference is not None:
             self.reference = Base(tensors["held angles"], tensors["held vectors"], tensors["held shifts"])
-        basis = torch.as_tensor(waves, dtype=torch.float32, device=self.device) if self.settings.loop else None
-        self._go_on(Base(tensors["angles"], tensors["vectors"], tensors["shifts"]), basis)
+        self._go_on(Base(tensors["angles"], tensors["vectors"], tensors["shifts"]), torch.as_tensor(waves, dtype=torch.float32, device=self.device))
 
-    def _go_on(self, base: Base, basis: torch.Tensor | None) -> None:
+    def _go_on(self, base: Base, basis: torch.Tensor) -> None:
         self.turned = True
         self.variables = self._variables(len(base.angles), base, basis)
         self.course = self._course(len(base.angles))
