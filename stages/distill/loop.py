@@ -114,6 +114,7 @@ class Distillation:
             if self.control.due(self.iteration):
                 progress.note(self.control.turn())
                 self._take_up()
+                self.done = self.state()  # there is no way back to the variables before
             row = self.step()
             self.losses.append(row)
             self.iteration += 1
@@ -273,9 +274,7 @@ class Distillation:
 
     def stop(self, path: Path, clock: checkpoints.Clock, error: Diverged) -> Diverged:
         """Keep the state and the motion before the run diverged; returns the error that says where."""
-        checkpoints.fill(self.variables.leaves(), self.done["variables"])
-        self.iteration = self.done["iteration"]
-        self.losses = self.losses[: self.iteration]
+        self._restore(self.done | {"losses": self.losses[: self.done["iteration"]]})
         self.save(path, clock, error.reason)
         kept = checkpoints.stopped_path(path)
         if self.iteration:
@@ -289,18 +288,22 @@ class Distillation:
         if state is None:
             return checkpoints.Clock(self.settings.checkpoint_every)
         with checkpoints.fitting(path):
-            self.control.restore(state["control"])
-            self._take_up()
-            checkpoints.fill(self.variables.leaves(), state["variables"])
-            self.optimiser.load_state_dict(state["optimiser"])
-            self.generator.set_state(state["generator"])
-            self.rng.bit_generator.state = json.loads(state["rng"])
-            self.guard.restore(state["guard"])
-            self.estimator.restore(state["estimator"])
-            self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
-            self.done = self.state()
+            self._restore(state)
         progress.note(f"going on after step {self.iteration} of {self.settings.iterations} ({path})")
         return checkpoints.Clock(self.settings.checkpoint_every, state["seconds"])
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave, and the losses up to there."""
+        self.control.restore(state["control"])
+        self._take_up()
+        checkpoints.fill(self.variables.leaves(), state["variables"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"])
+        self.rng.bit_generator.state = json.loads(state["rng"])
+        self.guard.restore(state["guard"])
+        self.estimator.restore(state["estimator"])
+        self.iteration, self.losses, self.past, self.converged = state["iteration"], state["losses"], state["past"], state["converged"]
+        self.done = self.state()
 
     @torch.no_grad()
     def motion(self, seconds: float) -> Motion:
