@@ -53,7 +53,7 @@ def distill(
     if dry_run:
         show_plan(prompt.strip(), source, options, params)
         return
-    check_request(params.prior, prompt)
+    check_request(params.prior, prompt, encoder=params.encoder, compile=params.compile)
     if os.environ.get("WORLD_SIZE", "1") != "1":
         from stages.distill import parallel
 
@@ -76,7 +76,7 @@ def show_plan(prompt: str, source: str | None, options: Options, params: Params)
 
     remedy = ""
     try:
-        check_request(params.prior, prompt)
+        check_request(params.prior, prompt, encoder=params.encoder, compile=params.compile)
     except MissingError as error:
         remedy = str(error)
     kernels, joints, measured = _body(prompt, source, options)

@@ -70,7 +70,7 @@ def run(
     world = parallel.start(device)
     if prior is None:
         progress.note(f"prior: {params.prior} on {device}{f', {world.size} processes' if world.size > 1 else ''}")
-        prior = load_prior(params.prior, device=device, rig=rig, splat=splat)
+        prior = load_prior(params.prior, device=device, rig=rig, splat=splat, encoder=params.encoder, compile=params.compile)
     settings = resolve(params, prior.spec)
     if params.views is None and settings.views % world.size:
         settings = dataclasses.replace(settings, views=-(-settings.views // world.size) * world.size)
