@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .parameterisation import Frames
 
 WINDOW, LEAST = 50, 20  # norms of gradients that are remembered, and how many there must be to judge by
-# The bounds lie far above what healthy runs reach: 19 runs with both built-in priors, 5 bodies, 3 weightings, noise
+# The bounds lie far above what healthy runs reach: 17 runs with both built-in priors, 5 bodies, 3 weightings, noise
 # levels from 0.02 to 0.98, with and without modes and regularisers. Their largest values are given behind.
 EXPLODED = 1e4  # norm of the gradient, relative to the median of those before; 24
 FARTHEST = 2.0  # median distance of the root from where the camera looks, in body sizes; 0.2. The picture shows 1.4 sizes

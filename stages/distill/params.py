@@ -85,7 +85,7 @@ class Params:
     encoder: str = param("full", "Video encoder: full, the prior's own, or a tiny one made for it: tiny, or its file (such as taew2_1.safetensors).")
     compile: bool = param(False, "Compile the video model with torch.compile; the first steps take minutes longer.", invalidating=False)
     preview: bool = param(True, "Refresh a contact sheet and loss curves beside the result while it works.", invalidating=False)
-    tensorboard: str = param("", "Folder for TensorBoard scalars.", invalidating=False)
+    tensorboard: str = param("", "Folder for TensorBoard scalars, one for each run.", invalidating=False)
     device: str = param("auto", "Where to compute.", choices=("auto", "cpu", "cuda"), invalidating=False)
 
 
