@@ -134,7 +134,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|")
     for arm in options.arms.split(","):
         rows, unexplained = [], []
-        overrides = {"guidance_scale": GUIDANCE[arm]} if arm in GUIDANCE else {}
+        overrides = {"refresh": 1} | ({"guidance_scale": GUIDANCE[arm]} if arm in GUIDANCE else {})  # a weak network is asked at every step
         for seed in range(options.seeds):
             folder = network("base" if arm in GUIDANCE else arm, seed, options.steps, options.chunks, options.out)
             prior = EmbeddedPrior(folder=folder)

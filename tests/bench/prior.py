@@ -365,7 +365,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--bodies", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=3, help="distill seeds per body and prompt")
     parser.add_argument("--control-seeds", type=int, default=1, help="the same for the null and same_speed suites")
-    parser.add_argument("--first", type=int, default=400000, help="seed of the first body; from 100000 on they are held out")
+    parser.add_argument("--first", type=int, default=400010, help="seed of the first body; from 100000 on they are held out")
     parser.add_argument("--kind", default=None, help="bodies of one kind only")
     parser.add_argument("--gaits", default=",".join(GAITS), help="prompts, by commas")
     parser.add_argument("--suites", default=None, help=f"by commas, of {', '.join(SUITES)}")

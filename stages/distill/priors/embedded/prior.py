@@ -16,6 +16,7 @@ from .model import TRAIN_STEPS, ModelConfig, alpha_sigma
 DEFAULTS: dict[str, Any] = {
     "iterations": 150,
     "guidance_scale": 1.0,
+    "refresh": 4,
     "views": 2,
     "modes": 8,
     "unfold": 0.0,
