@@ -177,10 +177,11 @@ def follow() -> None:
 
     # which device the first one takes is in what it tells, so gloo alone comes first
     arguments = parallel.start("cpu").tell()
-    if arguments is None:
-        return
     try:
-        stage.run(**arguments)
+        if arguments is None:
+            parallel.wait()
+        else:
+            stage.run(**arguments)
     except (AkdError, KeyboardInterrupt):
         raise SystemExit(2) from None  # the first process says why
     finally:
@@ -194,6 +195,7 @@ def release() -> None:
     world = parallel.launched()
     if world.size > 1 and not parallel.joined():
         parallel.start("cpu").tell(None)
+        parallel.wait()
     parallel.stop()
 
 

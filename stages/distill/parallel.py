@@ -100,6 +100,12 @@ def joined() -> bool:
     return torch.distributed.is_available() and torch.distributed.is_initialized()
 
 
+def wait() -> None:
+    """Wait until all processes are here: one that leaves while another still listens takes it down."""
+    if joined():
+        torch.distributed.barrier()
+
+
 def stop() -> None:
     """Leave the other processes."""
     if joined():
