@@ -30,6 +30,7 @@ class Job:
         source: Path or built-in name of the asset (asset only).
         prompt: (distill only)
         files: Files given by hand, by name (skeleton, weights).
+        export: Format for another program in which the result is asked for too.
         force: Start anew instead of resuming.
         progress: Where to tell how far it is.
     """
@@ -40,6 +41,7 @@ class Job:
     source: str = ""
     prompt: str = ""
     files: dict[str, str] = dataclasses.field(default_factory=dict)
+    export: str = ""
     force: bool = False
     progress: Any = None
 
@@ -76,7 +78,15 @@ class Outcome:
 
 
 def run(
-    stage: str, options: Options, params: Any, *, source: str | None = None, prompt: str = "", motion: str = "", files: dict[str, str | None] | None = None
+    stage: str,
+    options: Options,
+    params: Any,
+    *,
+    source: str | None = None,
+    prompt: str = "",
+    motion: str = "",
+    files: dict[str, str | None] | None = None,
+    export: str = "",
 ) -> None:
     """Carry out a stage command and print its result. Raises AkdError for everything the user can mend."""
     console = Console(options.quiet, options.json)
@@ -92,8 +102,10 @@ def run(
         if files is not None and stage in FILES:
             others = {k: v for k, v in workspace.notes.get("files", {}).items() if k not in files}
             workspace.remember(files={**others, **given} or None)
-        job = Job(chain, motion, params, workspace.notes.get("source", ""), prompt, given, options.force)
+        job = Job(chain, motion, params, workspace.notes.get("source", ""), prompt, given, export, options.force)
         outcome = carry_out(stage, job, console)
+        if export:
+            outcome.outputs += importlib.import_module(f"akd_cli.{stage}").export_as(job)
         if STAGES[stage].in_motion:
             workspace.remember(motion=chain.path(stage, motion).parent.name)
         copied = deliver(outcome, options.output)

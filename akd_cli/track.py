@@ -14,17 +14,29 @@ from .options import Options
 Motion = Annotated[
     str, typer.Option("--motion", "-m", help="Which motion, by prompt or folder name (default: the one used last).", rich_help_panel="Where and how")
 ]
-EXAMPLES = "akd track", 'akd track --motion "a tiger walking" --iterations 100'
+Export = Annotated[str, typer.Option("--export", help="Also write the simulated body for another program.", metavar="mjcf", rich_help_panel="Where and how")]
+EXAMPLES = "akd track", "akd track --export mjcf", 'akd track --motion "a tiger walking" --iterations 100'
 
 
-def track(source: Source = None, motion: Motion = "", options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+def track(
+    source: Source = None,
+    motion: Motion = "",
+    export: Export = "",
+    options: Options = Options(),  # noqa: B008 (frozen)
+    params: Params = Params(),  # noqa: B008 (frozen)
+) -> None:
     """Make the motion physical: a body of cuboids follows it under gravity, friction and joint torques.
 
-    Writes track.h5 and track.glb beside the distilled motion.
+    Writes track.h5 and track.glb beside the distilled motion; with --export mjcf also track.xml, a model for MuJoCo, and
+    track.npz, the controls that drive it and the motion they give.
     """
+    from schemas.errors import InputError
+
     from .execute import run
 
-    run("track", options, params, source=source, motion=motion)
+    if export not in ("", "mjcf"):
+        raise InputError(f"--export {export}: there is no such format;", "choose mjcf.")
+    run("track", options, params, source=source, motion=motion, export=export)
 
 
 def make(job: Any) -> Any:
@@ -42,6 +54,13 @@ def write_views(job: Any, artifact: Any) -> None:
     from schemas import gltf
 
     gltf.write(job.path("track.glb"), job.load("asset"), job.load("rig"), job.load("skin").weights, artifact, name=artifact.prompt)
+
+
+def export_as(job: Any) -> list[Any]:
+    """Write track.xml and track.npz."""
+    from stages.track import mjcf
+
+    return mjcf.export(job.path("track.xml"), job.load("rig"), job.load("distill"), job.load("track"))
 
 
 def clean(job: Any) -> None:

@@ -99,6 +99,12 @@ class Body:
         armatures = np.full(len(parents), 1e-5 * masses.sum() * height**2)
         return Body(parents, frames, offsets, axes, masses, middle, inertias, corners, armatures, np.asarray(rig.limits, np.float64), height)
 
+    def with_limits_for(self, angles: np.ndarray) -> Body:
+        """The body with limits that `angles` exceed moved out to them. [rad, (F, J, 3)]"""
+        angles = np.asarray(angles, np.float64)
+        low, high = np.minimum(self.limits[..., 0], angles.min(0)), np.maximum(self.limits[..., 1], angles.max(0))
+        return dataclasses.replace(self, limits=np.stack([low, high], -1))
+
     def gains(self, gain: float, damping: float) -> tuple[np.ndarray, np.ndarray]:
         """Joint springs k_e [N m/rad, (J,)] and dampers k_d [N m s/rad, (J,)] of equation (12).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import tempfile
 
@@ -11,6 +12,7 @@ import torch
 import warp as wp
 
 from .body import GRAVITY, Body
+from .world import World
 
 
 def _initialise_warp() -> None:
@@ -34,13 +36,6 @@ def _initialise_warp() -> None:
 _initialise_warp()
 
 from . import kernel  # noqa: E402  (declared once Warp is quiet)
-
-# relative to the body (see Params): 1 corner bearing all the weight sinks h / 250
-_CONTACT_STIFFNESS = 250.0  # M g / h
-_CONTACT_EASE = 1e-3  # h
-_CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
-_SLIP_SPEED = 0.02  # sqrt(g h)
-_UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
 
 
 def is_compiled(device: str) -> bool:
@@ -84,7 +79,7 @@ class Simulator:
         self.time_step, self.chunk, self.clip, self.device = time_step, chunk, clip, device
         self.knots, self.runs = -(-steps // hold), 0
         stiffness, dampings = body.gains(gain, damping)
-        self.physics = _physics(body, time_step, friction, upright, gravity, hold)
+        self.physics = _physics(body, World.of(body, friction=friction, upright=upright), time_step, gravity, hold)
         self._bones = _bones(body, stiffness, dampings, device)
         count, shape = len(body.parents), (steps, worlds, len(body.parents))
 
@@ -167,17 +162,11 @@ def _matrix(rotation: np.ndarray) -> np.ndarray:
     return Rotation.from_quat(np.asarray(rotation, np.float64)).as_matrix()
 
 
-def _physics(body: Body, time_step: float, friction: float, upright: float, gravity: float, hold: int) -> kernel.Physics:
-    """Absolute constants from those relative to the body."""
-    speed = float(np.sqrt(GRAVITY * body.height))
+def _physics(body: Body, world: World, time_step: float, gravity: float, hold: int) -> kernel.Physics:
     physics = kernel.Physics()
-    physics.time_step, physics.gravity, physics.friction = time_step, gravity, friction
-    physics.contact_stiffness = _CONTACT_STIFFNESS * body.mass * GRAVITY / body.height
-    physics.contact_ease = _CONTACT_EASE * body.height
-    physics.contact_damping = _CONTACT_DAMPING / speed
-    physics.slip_speed = _SLIP_SPEED * speed
-    physics.upright_stiffness = upright * body.torque
-    physics.upright_damping = upright * _UPRIGHT_DAMPING * body.torque * body.time
+    for field in dataclasses.fields(world):
+        setattr(physics, field.name, getattr(world, field.name))
+    physics.time_step, physics.gravity = time_step, gravity
     physics.up = wp.vec3(0.0, 1.0, 0.0)
     physics.bones, physics.hold = len(body.parents), hold
     return physics

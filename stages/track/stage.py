@@ -48,7 +48,8 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
     check(params)
     _check_inputs(rig, motion)
     began = time.perf_counter()
-    body = _free_limits(Body.from_rig(rig, density=params.density), motion)
+    # limits that the target itself exceeds give way: a wall that it starts behind would throw it
+    body = Body.from_rig(rig, density=params.density).with_limits_for(motion.angles)
     substeps = params.substeps or max(1, int(np.ceil(1 / motion.fps / (_STEP * body.time))))
     problem = _Problem(rig, motion, body, params, substeps, _device(params.device, progress), progress)
     state = _State.fresh(problem.start, params)
@@ -230,13 +231,6 @@ def _result(problem: _Problem, state: _State, rig: Rig, motion: Motion, params: 
         losses=np.array(state.history), report=report, controls=control, control_rate=1 / (params.hold * simulator.time_step),
         time_step=simulator.time_step, initial_velocity=np.concatenate([velocity, spin]), initial_joint_velocity=rate, masses=body.masses,
     )  # fmt: skip
-
-
-def _free_limits(body: Body, motion: Motion) -> Body:
-    """Limits that the target itself exceeds give way: a wall that it starts behind would throw it."""
-    angles = np.asarray(motion.angles, np.float64)
-    low, high = np.minimum(body.limits[..., 0], angles.min(0)), np.maximum(body.limits[..., 1], angles.max(0))
-    return dataclasses.replace(body, limits=np.stack([low, high], -1))
 
 
 def _check_inputs(rig: Rig, motion: Motion) -> None:

@@ -1,0 +1,282 @@
+"""Export to MuJoCo: the simulated body as an MJCF model, its controls and the motion it should show (docs/track.md).
+
+MuJoCo's world has z up: x is forward, y left (our z, x, y). The model repeats the simulator's step, so that the same
+controls give the same motion: a force that is implicit in the step is the explicit force on a body with more inertia, so
+the implicit part of the joint springs is exported as armature and that of the upright help as inertia of the root; soft
+constraints of MuJoCo are implicit in the same way, with the impedance as the share of inertia that they add.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from schemas.atomic import write_bytes, write_text
+from schemas.motion import Motion
+from schemas.rig import Rig
+from schemas.track import Track
+
+from .body import GRAVITY, Body
+from .params import Params
+from .world import World
+
+FRAME = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+"""From our world (y up, facing z) to the model's (z up, facing x)."""
+HELP = ("upright_lift", "upright_hold", "upright_damp_x", "upright_damp_y", "upright_damp_z")
+"""Actuators of the upright help, in group 1: `actuatorgroupdisable="1"` in <option> takes it away. They read no control."""
+_WALL = 4.0  # stiffness of a joint limit, in joint springs (kernel.joint_torque)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reference:
+    """What the model is driven by and what it should then do.
+
+    Attributes:
+        ctrl: One row per knot, columns in the model's order of actuators. [rad, (C, 3 (J - 1) + 5)]
+        ctrl_rate: Knots per second. [Hz]
+        qpos: The tracked motion: root position [m] and quaternion wxyz, hinge angles [rad]. [(F, 7 + 3 (J - 1))]
+        qvel: At the start: root velocity [m/s] (world) and spin [rad/s] (in its own frame), hinge rates. [(6 + 3 (J - 1),)]
+        fps: Of qpos. [Hz]
+    """
+
+    ctrl: np.ndarray
+    ctrl_rate: float
+    qpos: np.ndarray
+    qvel: np.ndarray
+    fps: float
+
+
+def export(path: Path, rig: Rig, motion: Motion, track: Track) -> list[Path]:
+    """Write the model to `path` (.xml) and the reference beside it (.npz), each atomically.
+
+    Parameters:
+        motion: What was tracked: its angles widen the joint limits, as in tracking.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        StorageError: The disk refused.
+    """
+    known = {field.name for field in dataclasses.fields(Params)}
+    params = Params(**{key: value for key, value in track.header.params.items() if key in known})
+    body = Body.from_rig(rig, density=params.density).with_limits_for(motion.angles)
+    played = reference(body, track)
+    memory = io.BytesIO()
+    np.savez(memory, **dataclasses.asdict(played))
+    write_bytes(path.with_suffix(".npz"), memory.getvalue())
+    write_text(path, model(body, list(rig.joint_names), params, track.time_step, played, name=track.name))
+    return [path, path.with_suffix(".npz")]
+
+
+def reference(body: Body, track: Track) -> Reference:
+    """Controls, tracked motion and first velocities of a track, in the model's coordinates."""
+    frames = track.frame_count
+    root = Rotation.from_matrix(FRAME) * Rotation.from_quat(track.root_rotations.astype(np.float64)) * Rotation.from_matrix(body.frames[0])
+    hinged = depth_first(body.parents)[1:]
+    qpos = np.concatenate([track.root_positions @ FRAME.T, root.as_quat()[:, [3, 0, 1, 2]], track.angles[:, hinged].reshape(frames, -1)], 1)
+    velocity, spin = track.initial_velocity.astype(np.float64).reshape(2, 3) @ FRAME.T
+    qvel = np.concatenate([velocity, root[0].inv().apply(spin), track.initial_joint_velocity[hinged].ravel()])
+    ctrl = np.pad(track.controls[:, hinged].reshape(len(track.controls), -1).astype(np.float64), ((0, 0), (0, len(HELP))))
+    return Reference(ctrl, float(track.control_rate), qpos, qvel, float(track.fps))
+
+
+def depth_first(parents: np.ndarray) -> list[int]:
+    """Bones in the order in which MuJoCo numbers bodies: each before its children, and those before its siblings. [(J,)]"""
+    order: list[int] = []
+    waiting = [0]
+    while waiting:
+        order.append(waiting.pop())
+        waiting += reversed([int(bone) for bone in np.flatnonzero(parents == order[-1])])
+    return order
+
+
+def model(body: Body, names: list[str], params: Params, time_step: float, played: Reference, *, name: str = "") -> str:
+    """The MJCF model of a body as text, with a key frame "start".
+
+    Parameters:
+        names: Of the bones; what XML cannot hold becomes "_". [(J,)]
+        time_step: Of the simulation. [s]
+    """
+    world = World.of(body, friction=params.friction, upright=params.upright)
+    names, stiffness = _clean(names), body.gains(params.gain, params.damping)
+    body = stepped(body, params, time_step)
+    soft = _Softness.of(body, world, time_step, stiffness[0])
+    root = Element("mujoco", model=_clean([name])[0] or "track")
+    SubElement(root, "compiler", angle="radian", autolimits="true")
+    options = {"timestep": _text(time_step), "gravity": _text([0, 0, -GRAVITY]), "integrator": "Euler", "cone": "elliptic", "impratio": _text(soft.creep)}
+    SubElement(root, "option", **options)
+    place = SubElement(root, "worldbody")
+    SubElement(place, "light", pos="0 0 10", dir="0 0 -1", directional="true")
+    SubElement(place, "geom", name="floor", type="plane", size="0 0 1", contype="2", conaffinity="0", condim="3", rgba=".8 .8 .8 1")
+    SubElement(place, "site", name="world")
+    _bodies(place, body, names, soft, params.friction)
+    up = Rotation.from_quat(played.qpos[0, [4, 5, 6, 3]]).inv().apply([0, 0, 1])
+    pelvis = place.find("body")
+    SubElement(pelvis, "site", name="root")
+    SubElement(pelvis, "site", name="upright", pos=_text(body.height * up))
+    _actuators(SubElement(root, "actuator"), depth_first(body.parents)[1:], names, stiffness, world, time_step, body.height)
+    start = {"qpos": played.qpos[0], "qvel": played.qvel, "ctrl": played.ctrl[0]}
+    SubElement(SubElement(root, "keyframe"), "key", name="start", **{key: _text(value) for key, value in start.items()})
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def stepped(body: Body, params: Params, time_step: float) -> Body:
+    """The body whose explicit step is the simulator's step of `body`, implicit in joint springs and upright help.
+
+    (M + dt k_d + dt^2 k_e) qdd = tau evaluated before the step: what is added to the mass matrix is constant.
+    """
+    world = World.of(body, friction=params.friction, upright=params.upright)
+    stiffness, damping = body.gains(params.gain, params.damping)
+    inertias = body.inertias.copy()
+    inertias[0] += time_step * (world.upright_damping + time_step * world.upright_stiffness) * np.eye(3)
+    return dataclasses.replace(body, inertias=inertias, armatures=body.armatures + time_step * (damping + time_step * stiffness))
+
+
+def inverse_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse inertia that a force feels at rest: mean over directions at each bone's centre of mass, and of each hinge.
+
+    MuJoCo's body_invweight0 and dof_invweight0, by which it scales the softness of contacts and limits.
+
+    Returns:
+        [1/kg, (J,)] and [1/(kg m^2), (J, 3)]
+    """
+    count = len(body.parents)
+    joints, moves = np.zeros((count, 3)), np.zeros((count, 2, 3, 3 * count + 3))  # of spin and of the centre of mass
+    for bone, parent in enumerate(body.parents):
+        if parent >= 0:
+            joints[bone] = joints[parent] + body.frames[parent] @ body.offsets[bone]
+        center, above = joints[bone] + body.frames[bone] @ body.centers[bone], bone
+        moves[bone, 1, :, :3] = np.eye(3)
+        while above >= 0:
+            columns = slice(3 + 3 * above, 6 + 3 * above)
+            moves[bone, 0, :, columns] = body.frames[above]
+            moves[bone, 1, :, columns] = np.cross(body.frames[above].T, center - joints[above]).T
+            above = body.parents[above]
+    inertias = body.frames @ body.inertias @ body.frames.transpose(0, 2, 1)
+    mass = np.einsum("jki,jkl,jlm->im", moves[:, 0], inertias, moves[:, 0]) + np.einsum("j,jki,jkm->im", body.masses, moves[:, 1], moves[:, 1])
+    hinges = np.arange(6, 3 * count + 3)
+    mass[hinges, hinges] += np.repeat(body.armatures[1:], 3)
+    inverse = np.linalg.inv(mass)
+    points = np.einsum("jki,il,jkl->j", moves[:, 1], inverse, moves[:, 1]) / 3
+    return points, np.diagonal(inverse)[3:].reshape(count, 3)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Softness:
+    """MuJoCo's constraint parameters, (stiffness, damping, impedance), of each bone's contact and of each hinge's limits.
+
+    MuJoCo pushes with f = (-b v - k r - a) d / ((1 - d) A), where r, v and a are depth, speed and acceleration of the
+    constraint, A the inverse inertia it feels at rest and d the impedance. A spring K and a damper C evaluated after the
+    step, f = -K (r + dt (v + dt a)) - C (v + dt a), are therefore d / (1 - d) = A dt (K dt + C), b = 1 / dt and
+    k = K / (dt (K dt + C)).
+    """
+
+    contacts: np.ndarray  # (J, 3)
+    limits: np.ndarray  # (J, 3, 3)
+    creep: float  # impratio: inverse inertias of friction and of the contact
+
+    @staticmethod
+    def of(body: Body, world: World, time_step: float, stiffness: np.ndarray) -> _Softness:
+        points, hinges = inverse_weights(body)
+        load = _SHARE * body.mass * GRAVITY
+        spring, damper = _EASED * world.contact_stiffness, world.contact_damping * load
+        # sticking feet creep as slowly as the simulator's: friction x load / slip_speed is their damper
+        creep = world.friction * load / world.slip_speed / (spring * time_step + damper)
+        walls = np.repeat(_WALL * stiffness[:, None], 3, 1)
+        return _Softness(_soft(spring, damper, points, time_step), _soft(walls, 0.0, hinges, time_step), creep)
+
+
+_SHARE = 0.25
+"""Of the weight on one corner, at which MuJoCo's linear contact is as stiff and as damped as the simulator's."""
+_EASED = 0.75
+"""Of the contact's full stiffness there (World.contact_ease)."""
+
+
+def _soft(spring: np.ndarray | float, damper: float, inverse: np.ndarray, time_step: float) -> np.ndarray:
+    lag = spring * time_step + damper
+    impedance = np.clip(1 - 1 / (1 + inverse * time_step * lag), 1e-4, 0.9999)  # MuJoCo's own bounds
+    # MuJoCo divides by the impedance what is given directly: k = stiffness / d, b = damping / d
+    return np.stack(np.broadcast_arrays(impedance * spring / (time_step * lag), impedance / time_step, impedance), -1)
+
+
+def _bodies(place: Element, body: Body, names: list[str], soft: _Softness, friction: float) -> None:
+    """The tree of bones: inertia, compound joint of three hinges, cuboid."""
+    nodes: list[Element] = []
+    for bone, parent in enumerate(body.parents):
+        offset, turn = (body.offsets[bone], body.axes[bone]) if parent >= 0 else (np.array([0.0, 0, body.height]), FRAME @ body.frames[0])
+        pose = {"pos": _text(offset), "quat": _quat(turn)}
+        node = SubElement(nodes[parent] if parent >= 0 else place, "body", name=names[bone], **pose)
+        nodes.append(node)
+        if parent < 0:
+            SubElement(node, "freejoint", name="root")
+        for axis in range(3) if parent >= 0 else ():
+            k, b, d = soft.limits[bone, axis]
+            low, high = body.limits[bone, axis]
+            limit = {"range": _text([low, max(high, low + 1e-6)]), "solreflimit": _text([-k, -b]), "solimplimit": _text([d, d, 1, 0.5, 1])}
+            hinge = f"{names[bone]}_{'xyz'[axis]}"
+            SubElement(node, "joint", name=hinge, type="hinge", axis=_text(np.eye(3)[axis]), armature=_text(body.armatures[bone]), **limit)
+        i = body.inertias[bone]
+        full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
+        SubElement(node, "inertial", pos=_text(body.centers[bone]), mass=_text(body.masses[bone]), fullinertia=_text(full))
+        center, halves, turn = _cuboid(body.corners[bone])
+        k, b, d = soft.contacts[bone]
+        contact = {"friction": _text([friction, 0, 0]), "solref": _text([-k, -b]), "solimp": _text([d, d, 1, 0.5, 1]), "priority": "1"}
+        # bones meet the floor and not each other, as in the simulator
+        box = {"type": "box", "pos": _text(center), "quat": _quat(turn), "size": _text(halves), "contype": "0", "conaffinity": "2", "condim": "3"}
+        SubElement(node, "geom", name=names[bone], rgba=".8 .6 .4 1", **box, **contact)
+
+
+def _actuators(place: Element, bones: list[int], names: list[str], gains: tuple[np.ndarray, np.ndarray], world: World, time_step: float, arm: float) -> None:
+    """Joint springs (12) and the upright help.
+
+    The simulator's springs act on the angle after the step, which is a spring on the angle before it and `time_step` x
+    stiffness more damping; `stepped` has the rest.
+    """
+    for bone in bones:
+        stiffness, damping = gains[0][bone], gains[1][bone] + time_step * gains[0][bone]
+        for axis in "xyz":
+            hinge = f"{names[bone]}_{axis}"
+            SubElement(place, "position", name=hinge, joint=hinge, kp=_text(stiffness), kv=_text(damping))
+    # a pair of opposite forces on an arm that points up at the start turns as a spring to the vertical does
+    force = world.upright_stiffness / arm
+    lag = world.upright_damping + time_step * world.upright_stiffness
+    help_forces = (
+        ("upright", "0 0 1 0 0 0", [force, 0, 0]), ("root", "0 0 1 0 0 0", [-force, 0, 0]),
+        ("root", "0 0 0 1 0 0", [0, 0, -lag]), ("root", "0 0 0 0 1 0", [0, 0, -lag]), ("root", "0 0 0 0 0 1", [0, 0, -world.upright_damping]),
+    )  # fmt: skip
+    for name, (site, gear, bias) in zip(HELP, help_forces, strict=True):
+        SubElement(place, "general", name=name, site=site, refsite="world", gear=gear, group="1", gainprm="0", biastype="affine", biasprm=_text(bias))
+
+
+def _cuboid(corners: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Centre, half sizes and axes (columns) of a cuboid from its corners in the body's order. [m, (8, 3) -> (3,), (3,), (3, 3)]"""
+    edges = (corners[[4, 2, 1]] - corners[0]) / 2
+    halves = np.linalg.norm(edges, axis=1)
+    return corners.mean(0), halves, (edges / halves[:, None]).T
+
+
+def _clean(names: list[str]) -> list[str]:
+    """Names that XML can hold, still different from each other."""
+    made: list[str] = []
+    for name in names:
+        plain = "".join(c if c.isprintable() else "_" for c in name) or "_"
+        while plain in made:
+            plain += "_"
+        made.append(plain)
+    return made
+
+
+def _quat(turn: np.ndarray) -> str:
+    return _text(Rotation.from_matrix(turn).as_quat()[[3, 0, 1, 2]])
+
+
+def _text(values: np.ndarray | list[float] | float) -> str:
+    return " ".join(f"{float(v):.10g}" for v in np.atleast_1d(values))

@@ -1,0 +1,53 @@
+"""Ground and virtual springs of the simulation, absolute for one body (METHOD 7)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from .body import GRAVITY, Body
+
+# relative to the body (see Params): 1 corner bearing all the weight sinks h / 250
+_CONTACT_STIFFNESS = 250.0  # M g / h
+_CONTACT_EASE = 1e-3  # h
+_CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
+_SLIP_SPEED = 0.02  # sqrt(g h)
+_UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
+
+
+@dataclasses.dataclass(frozen=True)
+class World:
+    """SI units.
+
+    Attributes:
+        contact_stiffness: At one corner, once pressed in deeper than `contact_ease`. [N/m]
+        contact_ease: Depth over which the stiffness grows. [m]
+        contact_damping: Hunt-Crossley: force x (1 - damping x separation speed). [s/m]
+        friction: Coulomb's.
+        slip_speed: Below it friction falls off linearly. [m/s]
+        upright_stiffness: Of the spring from the root's up direction to the world's. [N m/rad]
+        upright_damping: [N m s/rad]
+    """
+
+    contact_stiffness: float
+    contact_ease: float
+    contact_damping: float
+    friction: float
+    slip_speed: float
+    upright_stiffness: float
+    upright_damping: float
+
+    @staticmethod
+    def of(body: Body, *, friction: float, upright: float) -> World:
+        """Constants for a body; `friction` and `upright` as in `Params`."""
+        speed = float(np.sqrt(GRAVITY * body.height))
+        return World(
+            contact_stiffness=_CONTACT_STIFFNESS * body.mass * GRAVITY / body.height,
+            contact_ease=_CONTACT_EASE * body.height,
+            contact_damping=_CONTACT_DAMPING / speed,
+            friction=friction,
+            slip_speed=_SLIP_SPEED * speed,
+            upright_stiffness=upright * body.torque,
+            upright_damping=upright * _UPRIGHT_DAMPING * body.torque * body.time,
+        )

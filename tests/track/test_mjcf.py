@@ -1,0 +1,109 @@
+"""The export to MuJoCo: what loads, what it weighs, and that MuJoCo performs the same motion with the same controls."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from akd_cli import track as command
+from schemas.errors import InputError
+from schemas.motion import Motion
+from schemas.rig import Rig
+from schemas.track import Track
+from stages.track.body import Body
+from stages.track.mjcf import FRAME, HELP, depth_first, export, inverse_weights, stepped
+from stages.track.params import Params
+from stages.track.stage import run
+
+from .beasts import quadruped, random_tree, trot
+
+mujoco = pytest.importorskip("mujoco")
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "track.md"
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rig, Motion, Track]:
+    rig = quadruped()
+    motion = trot(rig, frames=49, fps=24.0)
+    track = run(rig, motion, Params(iterations=60))
+    path = tmp_path_factory.mktemp("export") / "track.xml"
+    assert export(path, rig, motion, track) == [path, path.with_suffix(".npz")]
+    return path, rig, motion, track
+
+
+def test_mujoco_performs_two_seconds_of_the_trot(exported: tuple[Path, Rig, Motion, Track]) -> None:
+    from .replay import replay
+
+    played = replay(exported[0])
+    assert len(played.joints) == 49
+    assert played.error < 0.02
+    assert played.worst[0] < 0.05
+
+
+def test_the_model_is_the_simulated_body(exported: tuple[Path, Rig, Motion, Track]) -> None:
+    path, rig, motion, track = exported
+    model = mujoco.MjModel.from_xml_path(str(path))
+    assert [model.body(i).name for i in range(1, model.nbody)] == [rig.joint_names[j] for j in depth_first(rig.parents)]
+    assert model.nu == 3 * (rig.joint_count - 1) + len(HELP)
+    assert model.opt.timestep == pytest.approx(track.time_step)
+    assert model.body_subtreemass[1] == pytest.approx(track.report["mass"], rel=1e-6)
+    data, reference = mujoco.MjData(model), np.load(path.with_suffix(".npz"))
+    data.qpos = reference["qpos"][0]
+    mujoco.mj_kinematics(model, data)
+    assert np.abs(data.xpos[1] @ FRAME - track.root_positions[0]).max() < 1e-6
+    # the motion's forward is the model's +x
+    assert reference["qpos"][-1, 0] - reference["qpos"][0, 0] == pytest.approx(track.root_positions[-1, 2] - track.root_positions[0, 2], abs=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_inverse_weights_are_those_of_mujoco(seed: int, tmp_path: Path) -> None:
+    rig = random_tree(seed, 5)
+    rig.positions[:, 1] -= 4
+    rig.cuboid_centers[:, 1] -= 4
+    motion = trot(rig, frames=3)
+    path = tmp_path / "tree.xml"
+    export(path, rig, motion, run(rig, motion, Params(iterations=0, substeps=4)))
+    model = mujoco.MjModel.from_xml_path(str(path))
+    points, hinges = inverse_weights(stepped(Body.from_rig(rig, density=Params().density), Params(), float(model.opt.timestep)))
+    order = depth_first(rig.parents)
+    np.testing.assert_allclose(points[order], model.body_invweight0[1:, 0], rtol=1e-4)
+    np.testing.assert_allclose(hinges[order[1:]].ravel(), model.dof_invweight0[6:], rtol=1e-4)
+
+
+def test_the_page_replays_it_in_fewer_than_fifteen_lines(exported: tuple[Path, Rig, Motion, Track], monkeypatch: pytest.MonkeyPatch) -> None:
+    snippet = re.search(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
+    assert snippet is not None
+    code = snippet[1]
+    assert code.count("\n") < 15
+    monkeypatch.chdir(exported[0].parent)
+    space: dict[str, object] = {}
+    exec(code, space)
+    track = exported[3]
+    root = np.asarray(space["data"].qpos[:3]) @ FRAME  # type: ignore[attr-defined]
+    assert np.abs(root - track.root_positions[-1]).max() < 0.05
+
+
+def test_names_that_xml_cannot_hold_are_told_apart(tmp_path: Path) -> None:
+    rig = quadruped()
+    rig.joint_names[1:4] = ["a\x01", "a_", 'b<"&']
+    motion = trot(rig, frames=2)
+    path = tmp_path / "odd.xml"
+    export(path, rig, motion, run(rig, motion, Params(iterations=0, substeps=4)))
+    model = mujoco.MjModel.from_xml_path(str(path))
+    assert {"a_", "a__", 'b<"&'} <= {model.body(i).name for i in range(1, model.nbody)}
+
+
+def test_the_command_writes_both_files_beside_the_track(exported: tuple[Path, Rig, Motion, Track], tmp_path: Path) -> None:
+    _, rig, motion, track = exported
+    job = SimpleNamespace(path=lambda name: tmp_path / name, load={"rig": rig, "distill": motion, "track": track}.get)
+    assert [path.name for path in command.export_as(job)] == ["track.xml", "track.npz"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["track.npz", "track.xml"]
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(InputError, match="urdf"):
+        command.track(export="urdf")
