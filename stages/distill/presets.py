@@ -16,7 +16,7 @@ PAPER: dict[str, Any] = {
 # An hour on one large GPU: low-frequency variables take larger steps, so a sixth of the iterations; stops when converged.
 FAST: dict[str, Any] = {
     "iterations": 1500, "anneal": 0.7, "modes": 16, "unfold": 0.3, "learning_rate": 0.015, "root_learning_rate": 0.0075, "trunk_rate": 0.5,
-    "lateral_rate": 0.5, "tolerance": 0.001,
+    "lateral_rate": 0.5, "tolerance": 0.001, "refresh": 2,
 }  # fmt: skip
 
 # What the built-in prior does, and a large one on a small clip.

@@ -5,9 +5,10 @@
 
 All arms share seeds, and so cameras and noise levels. Those whose name ends in 50 take so many steps, the others as many as
 the prior wants (150). ISM and SDI ask the prior three times a step (six in `ism5` and `sdi5`): at 50 steps they cost as many
-calls as SDS at 150. Finished trials in DIR are not computed again. Assets other than the tiger are files of $AKD_TEST_ASSETS.
-Prints Markdown with 95% intervals. `--variance` measures, at motions from the middle of a run of sds, how much the gradient on
-the joint variables varies between draws.
+calls as SDS at 150; `-every-4` asks at every fourth of 150 steps (`--refresh 4`, the prior's own default). Finished trials
+in DIR are not computed again. Assets other than the tiger are files of $AKD_TEST_ASSETS. Prints Markdown with 95% intervals.
+`--variance` measures, at motions from the middle of a run of sds, how much the gradient on the joint variables varies
+between draws.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ ARMS: dict[str, dict[str, Any]] = {
 }
 ARMS |= {f"{name}-50": settings | SHORT for name, settings in ARMS.items()}
 ARMS |= {f"{name}5-50": ARMS[f"{name}-50"] | {"estimator_steps": 5} for name in ("ism", "sdi")}
+ARMS |= {f"{name}-every-{n}": settings | {"refresh": n} for name, settings in list(ARMS.items())[:2] for n in (2, 4)}
 
 
 @functools.cache
