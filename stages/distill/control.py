@@ -67,7 +67,8 @@ class Control:
 
     A run has one or two parts. In the first, one clip of the prior's length is free. If a loop is wanted, or a longer
     clip of a prior that knows gaits at one phase only, the cycle is then found (`due`, `turn`): the variables become
-    offsets from its continuation, in a basis of that period for a loop, and the run goes on with these.
+    offsets from its continuation, in a basis of that period, and the run goes on with these. All windows of a long clip
+    share them: with variables of their own, moved by a few answers of the prior each, feet slid five times as much.
 
     Attributes:
         variables: Of the present part.
@@ -102,7 +103,7 @@ class Control:
         total = self.window if self.two_parts else self.starts[-1] + self.window
         base = self._base(self.init, -self.lead, total) if self.init is not None else None
         self.reference = base  # what parts are held at: None is the rest pose
-        self.variables = self._variables(total, base)
+        self.variables = self._variables(total, base, self._waves(total))
         self.course = self._course(total)
 
     def due(self, iteration: int) -> bool:
@@ -266,9 +267,16 @@ class Control:
             "frames": total, "fps": settings.fps, "modes": settings.modes, "speed": self.speed, "trunk": settings.trunk_rate, "lateral": settings.lateral_rate,
             "device": self.device, "lead": self.lead, "base": base, "frozen": self.frozen,
         }  # fmt: skip
-        if len(self.starts) > 1:
-            return WindowedVariables(self.rig, starts=self.starts, window=self.window, basis=basis, **common)
-        return MotionVariables(self.rig, basis=basis, drift=basis is not None, **common)
+        if len(self.starts) > 1 and basis is None:
+            return WindowedVariables(self.rig, starts=self.starts, window=self.window, **common)
+        return MotionVariables(self.rig, basis=basis, drift=self.turned and settings.loop, **common)
+
+    def _waves(self, total: int) -> torch.Tensor | None:
+        """Basis of the cycle of a motion to begin with, where windows are in step with it, else None. [(F, K)]"""
+        if len(self.starts) == 1 or self.cycle is None or not self.cycle.found:
+            return None
+        count = loops.harmonics(self.settings.modes, self.window, self.cycle.period)
+        return torch.as_tensor(loops.periodic_basis(np.arange(total) - self.lead, self.cycle.period, count), dtype=torch.float32)
 
     def _course(self, total: int) -> Course | None:
         return along(self.way, self.speed, self.settings.fps, np.arange(total) - self.lead, self.device) if self.way is not None else None

@@ -36,23 +36,16 @@ class WindowedVariables(MotionVariables):
 
     Adam moves every variable that has a gradient by about its learning rate. In a basis over the whole clip the gradient of
     one window would move all of them, and steps of the other windows would go on in that direction: here a window's step
-    moves what is seen in it, as if it were a clip of its own. Where the windows show cycles of one period, all of them
-    also move variables of that period, which every step improves.
+    moves what is seen in it, as if it were a clip of its own.
 
     Attributes:
-        shared: Whether there are such variables, those of `MotionVariables`.
         sets: Joints, turns and shifts of each window, see `MotionVariables`. [(K, J, 3), (K, 3), (K, 3)]
     """
 
-    def __init__(self, rig: Rig, *, starts: list[int], window: int, frames: int, modes: int, basis: torch.Tensor | None = None, **common: Any) -> None:
-        """Set up the variables of windows that begin at `starts`.
-
-        Parameters:
-            basis: Of the shared variables, None for none. [(F, K)]
-            common: As for `MotionVariables`.
-        """
-        super().__init__(rig, frames=frames, modes=1, basis=basis, **common)
-        self.shared, self.per_frame = basis is not None, modes == 0
+    def __init__(self, rig: Rig, *, starts: list[int], window: int, frames: int, modes: int, **common: Any) -> None:
+        """Set up the variables of windows that begin at `starts`; the rest as for `MotionVariables`."""
+        super().__init__(rig, frames=frames, modes=1, **common)
+        self.per_frame = modes == 0
         like, self.bases, self.sets = self.start, [], []
         for start, weight in zip(starts, blend(starts, window, frames), strict=True):
             basis = window_basis(start, window, frames, modes)
@@ -63,20 +56,14 @@ class WindowedVariables(MotionVariables):
 
     def leaves(self) -> dict[str, torch.Tensor]:
         """The tensors to optimise; "joints.2" belongs to the third window."""
-        shared = super().leaves() if self.shared else {}
-        return shared | {f"{name}.{k}": leaf for k, leaves in enumerate(self.sets) for name, leaf in zip(("joints", "turns", "shifts"), leaves, strict=True)}
+        return {f"{name}.{k}": leaf for k, leaves in enumerate(self.sets) for name, leaf in zip(("joints", "turns", "shifts"), leaves, strict=True)}
 
     def _joints(self, share: float, rows: slice) -> torch.Tensor:
-        own = sum(torch.einsum("fk,kjc->fjc", basis, self.sets[k][0]) for k, basis in self._seen(share, rows))
-        return own + super()._joints(1.0, rows) if self.shared else own
+        return sum(torch.einsum("fk,kjc->fjc", basis, self.sets[k][0]) for k, basis in self._seen(share, rows))
 
     def _root(self, share: float, rows: slice) -> tuple[torch.Tensor, torch.Tensor]:
         seen = self._seen(share, rows)
-        shifts, turns = (sum(basis @ self.sets[k][which] for k, basis in seen) for which in (2, 1))
-        if self.shared:
-            cycle = super()._root(1.0, rows)
-            shifts, turns = shifts + cycle[0], turns + cycle[1]
-        return shifts, turns
+        return sum(basis @ self.sets[k][2] for k, basis in seen), sum(basis @ self.sets[k][1] for k, basis in seen)
 
     def _seen(self, share: float, rows: slice) -> list[tuple[int, torch.Tensor]]:
         """The windows that have a say in these frames, and their bases there."""
