@@ -96,6 +96,8 @@ class Control:
         self.lead, self.turned, self.cycle, self.clipped = 0, False, None, 0.0
         self.before: loops.Seam | None = None
         long = settings.frames > self.window
+        if long:
+            windows.check_overlap(self.window, settings.overlap)  # the windows may be set much later
         self.two_parts = settings.loop or (long and in_step and self.init is None)
         self.starts = [0]
         if not self.two_parts and (long or (self.init is not None and in_step)):

@@ -18,7 +18,7 @@ def evenly(frames: int, window: int, overlap: int) -> list[int]:
     Raises:
         InputError: The overlap leaves no frame to go on by.
     """
-    _check(window, overlap, 1)
+    check_overlap(window, overlap)
     if frames <= window:
         return [0]
     count = math.ceil((frames - window) / (window - overlap)) + 1
@@ -38,7 +38,7 @@ def in_step(frames: int, window: int, overlap: int, period: float, first: float 
     Raises:
         InputError: The overlap leaves no frame to go on by, or the cycle is longer than the window.
     """
-    _check(window, overlap, 1)
+    check_overlap(window, overlap)
     if round(period) > window:
         raise InputError(f"the cycle of the motion takes {period:.1f} frames, the video model sees {window}: its windows would leave gaps;", "raise --fps.")
     stride = max(1, int((window - overlap) / period + 1e-9))
@@ -60,6 +60,11 @@ def turn(iteration: int, count: int, refresh: int = 1) -> int:
     return iteration // refresh // 2 % count
 
 
-def _check(window: int, overlap: int, least: int) -> None:
-    if overlap > window - least:
-        raise InputError(f"--overlap {overlap}: windows have {window} frames;", f"take at most {window - least}.")
+def check_overlap(window: int, overlap: int) -> None:
+    """Refuse an overlap that leaves no frame to go on by.
+
+    Raises:
+        InputError: It is as long as the window or longer.
+    """
+    if overlap >= window:
+        raise InputError(f"--overlap {overlap}: windows have {window} frames;", f"take at most {window - 1}.")

@@ -251,6 +251,12 @@ def test_windows_of_a_motion_to_refine_are_in_step_with_the_prior():
         assert abs(away - round(away)) < 0.12
 
 
+@pytest.mark.parametrize("in_step", [False, True])
+def test_an_overlap_without_a_way_on_is_refused_before_the_first_step(in_step):
+    with pytest.raises(InputError, match="--overlap 17: windows have 17 frames; take at most 16"):
+        Control(beast.rig(), settings(frames=49, overlap=17), in_step=in_step)
+
+
 def test_held_parts_cost_what_they_move():
     rig = beast.rig()
     control = Control(rig, settings(hold="tail=2"))
@@ -288,19 +294,20 @@ class StopAt(Progress):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("stop", [2, 5])
-def test_a_long_run_along_a_path_resumes_bit_for_bit(stop, tmp_path):
+@pytest.mark.parametrize(("stop", "flags"), [(2, {}), (5, {}), (7, {"iterations": 8, "refresh": 2, "estimator": "consistent", "loop": True, "frames": 33})])
+def test_a_long_run_along_a_path_resumes_bit_for_bit(stop, flags, tmp_path):
     rig, splat = beast.rig(), beast.splat(beads=2)
     prior = IdealPrior(rig, splat, cameras=2, phases=2)
     prior.in_step = True
-    params = Params(prior="ideal", iterations=6, frames=25, path="1,2 2,2", hold="tail=1", device="cpu", checkpoint_every=0.0, preview=False)
+    asked = {"iterations": 6, "frames": 25} | flags
+    params = Params(prior="ideal", **asked, path="1,2 2,2", hold="tail=1", device="cpu", checkpoint_every=0.0, preview=False)
     whole = stage.run(rig, splat, PROMPT, params, prior=prior)
     with pytest.raises(KeyboardInterrupt):
         stage.run(rig, splat, PROMPT, params, prior=prior, progress=StopAt(stop), checkpoint=tmp_path / "d.partial")
     again = stage.run(rig, splat, PROMPT, params, prior=prior, checkpoint=tmp_path / "d.partial")
     for name in ("angles", "root_positions", "root_rotations", "losses"):
         assert np.array_equal(getattr(whole, name), getattr(again, name), equal_nan=True), name
-    assert whole.frame_count == 25 and whole.header.params["window"] == 17
+    assert len(whole.losses) == asked["iterations"] and (whole.frame_count == 25 or flags) and whole.header.params["window"] == 17
 
 
 def test_a_run_refines_a_motion_and_makes_a_loop():
