@@ -17,10 +17,10 @@ from stages.distill.priors.base import PriorSpec, TextCondition
 from stages.distill.priors.ideal import IdealPrior
 from stages.distill.score import clean_estimate, normal
 from stages.distill.stage import run
-from stages.progress import Progress
 from tests.bench import estimators as bench
 
 from . import beast
+from .stops import StopAt
 
 SPREAD = 0.6  # of the data
 LATENT = torch.linspace(-1.5, 2.0, 12).reshape(2, 6)
@@ -261,17 +261,6 @@ def test_errors():
         make_estimator("ism", steps=1)
     with pytest.raises(ValueError, match="'vsd' is not"):
         make_estimator("vsd")
-
-
-class StopAt(Progress):
-    """Presses Ctrl-C after so many steps."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def update(self, done: int, **figures: float) -> None:
-        if done == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from stages.distill.objective import ground
 from stages.distill.params import Params
 from stages.distill.priors.ideal import IdealPrior
 from stages.distill.score import normal, score
-from stages.progress import Progress
 
 from . import beast
+from .stops import StopAt
 
 PROMPT = "a beast walking"
 SHORT = Params(prior="ideal", iterations=6, device="cpu", checkpoint_every=0.0)
@@ -35,20 +35,6 @@ def distill(prior, params=SHORT, prompt=PROMPT, **more):
 def same(a: Motion, b: Motion) -> bool:
     names = ("angles", "root_positions", "root_rotations", "losses")
     return all(np.array_equal(getattr(a, name), getattr(b, name), equal_nan=True) for name in names)
-
-
-class StopAt(Progress):
-    """Presses Ctrl-C after so many steps."""
-
-    def __init__(self, step: int) -> None:
-        self.step, self.notes = step, []
-
-    def update(self, done: int, **figures: float) -> None:
-        if done == self.step:
-            raise KeyboardInterrupt
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def test_two_runs_are_equal_bit_for_bit_and_another_seed_differs(prior):

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from stages.distill.score import normal, score, surrogate
+
 WORDS = ("<pad>", "</s>", "<unk>", "a", "tiger", "beast", "walking", "running")
 CHANNELS = 16  # of a prompt's embedding
 
@@ -62,3 +64,14 @@ def stored(encode: Any, network: Any) -> float:
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         encode()
     return sum(size for key, (size, _) in sizes.items() if key not in own)
+
+
+def score_through(prior: Any, video: torch.Tensor) -> torch.Tensor:
+    """Backpropagate a score from the latents of a clip to its pixels; the gradient on the latents, which arrives there exactly."""
+    latent = prior.encode_video(video)
+    latent.retain_grad()
+    text = prior.encode_prompt("a tiger walking")
+    result = score(prior, latent, 0.4, text, guidance_scale=6, weighting="one", noise=normal(torch.Generator().manual_seed(1)))
+    surrogate(latent, result.gradient).backward()
+    assert torch.equal(latent.grad, result.gradient)
+    return result.gradient
