@@ -16,11 +16,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "performance.md"
+BY_HAND = {"ablation": "docs/prior.md", "estimators": "docs/estimators.md", "prior": "docs/prior.md"}
+"""Those that take hours or train networks, with the page that has their figures."""
 
 
 def names() -> list[str]:
-    """All benchmarks, by name."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    """All benchmarks of this page, by name."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem not in BY_HAND)
 
 
 def machine() -> str:
