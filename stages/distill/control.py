@@ -25,6 +25,7 @@ from .params import Params
 from .windowed import WindowedVariables
 
 LATER = 0.3  # of the learning rates in the second part (ours)
+_NEAR = 0.02  # body lengths: a path that begins so near to the root begins there
 FIRST = 0.7  # of the steps: then the cycle that has come up is taken (ours)
 
 
@@ -213,7 +214,7 @@ class Control:
         return Result(frames.angles, positions, turns, self._report(count))
 
     def _curve(self) -> Curve:
-        curve = Curve(read_points(self.settings.path), start=self.rig.positions[0, [0, 2]])
+        curve = Curve(read_points(self.settings.path), start=self.rig.positions[0, [0, 2]], near=_NEAR * self.rig.length)
         travel, radius = self.speed * (self.settings.frames - 1) / self.settings.fps, curve.tightest()
         if travel > curve.length + 1e-6 and not curve.closed:
             self.notes.append(f"path: its {curve.length:.2f} m end before the clip, which travels {travel:.2f} m; it goes straight on")

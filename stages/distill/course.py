@@ -22,7 +22,7 @@ from stages.body.kinematics import Pose
 
 _FARTHEST, _MOST_POINTS, _MOST_BYTES = 1e4, 10000, 1_000_000  # m; points; of a file
 _SAME = 1e-6  # m: points nearer than this are one
-_FINE = 400  # steps of a spline segment in which its length is measured
+_FINE, _FINEST = 400_000, 4000  # steps in which the length of a spline is measured: of all segments, and of one at the most
 _STRAIGHT = 0.3  # rad: a motion that turns by less goes straight
 _KNOTS = 0.75  # s between the knots of the course of a motion that turns
 
@@ -89,26 +89,31 @@ class Curve:
         closed: Whether it ends where it begins.
     """
 
-    def __init__(self, points: np.ndarray, start: np.ndarray | None = None) -> None:
-        """Through `start` (if it is not the first point), then `points`. [m, (n, 2), (2,): x and z]
+    def __init__(self, points: np.ndarray, start: np.ndarray | None = None, near: float = _SAME) -> None:
+        """Through `start`, then `points`. [m, (n, 2), (2,): x and z]
+
+        Parameters:
+            near: A first point that is no farther from `start` means it, and is left out: the detour would turn the body round. [m]
 
         Raises:
             InputError: Fewer than two different points.
         """
         points = np.asarray(points, np.float64)
-        if start is not None and np.linalg.norm(points[0] - start) > _SAME:
-            points = np.concatenate([np.asarray(start, np.float64)[None], points])
+        if start is not None:
+            meant = len(points) > 1 and np.linalg.norm(points[0] - start) <= near
+            points = np.concatenate([np.asarray(start, np.float64)[None], points[1:] if meant else points])
         keep = np.concatenate([[True], np.linalg.norm(np.diff(points, axis=0), axis=1) > _SAME])
         points = points[keep]
         if len(points) < 2:
             raise InputError("--path: all its points are where the character stands;", "name at least one other.")
-        self.closed = len(points) > 3 and float(np.linalg.norm(points[-1] - points[0])) <= _SAME
+        self.closed = len(points) > 3 and float(np.linalg.norm(points[-1] - points[0])) <= max(near, _SAME)
         if self.closed:
             points[-1] = points[0]
         steps = np.sqrt(np.linalg.norm(np.diff(points, axis=0), axis=1))
         self._spline = CubicSpline(np.concatenate([[0.0], np.cumsum(steps)]), points, bc_type="periodic" if self.closed else "natural")
         knots = self._spline.x
-        self._places = np.concatenate([np.linspace(a, b, _FINE, endpoint=False) for a, b in zip(knots, knots[1:], strict=False)] + [knots[-1:]])
+        steps = min(_FINEST, max(_FINE // (len(knots) - 1), 40))
+        self._places = np.concatenate([np.linspace(a, b, steps, endpoint=False) for a, b in zip(knots, knots[1:], strict=False)] + [knots[-1:]])
         # Simpson's rule on the speed between neighbouring places
         h = np.diff(self._places)
         speeds = [np.linalg.norm(self._spline(t, 1), axis=1) for t in (self._places[:-1], self._places[:-1] + 0.5 * h, self._places[1:])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from schemas.errors import InputError, MissingError
@@ -45,6 +45,7 @@ def test_a_circle_is_walked_at_constant_speed_and_again():
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(st.integers(-20, 20), st.integers(-20, 20)), min_size=2, max_size=8, unique=True), st.floats(0.05, 0.6))
+@example([(0, 0), (0, 1), (4, -7), (-9, 18), (0, 2)], 0.25)  # nearly a cusp
 def test_equal_steps_of_arc_length_are_nearly_equal_on_the_ground(points, step):
     curve = Curve(np.array(points, float))
     places = np.arange(0, curve.length, step / 50)
@@ -61,6 +62,15 @@ def walk(frames: int, seed: int = 0) -> tuple[Skeleton, torch.Tensor, torch.Tens
     turns = quaternion.from_rotation_vector(0.3 * torch.randn(frames, 3, generator=generator))
     skeleton = Skeleton.from_rig(beast.rig())
     return skeleton, 0.3 * torch.randn(frames, len(skeleton.parents), 3, generator=generator), positions, turns, line
+
+
+def test_a_first_point_that_means_the_start_is_no_detour():
+    points = np.array([[0.004, -0.003], [0.0, 1.0], [1.0, 2.0]])
+    curve = Curve(points, start=np.zeros(2), near=0.02)
+    plain = Curve(points[1:], start=np.zeros(2))
+    assert curve.length == pytest.approx(plain.length) and curve.tightest() == pytest.approx(plain.tightest())
+    assert Curve(points, start=np.zeros(2)).tightest() < 0.1 * plain.tightest(), "what it would be"
+    assert Curve(np.array([[0.0, 1.0], [1.0, 1.0], [0.01, 0.0]]), start=np.zeros(2), near=0.02).closed
 
 
 def test_laying_and_lifting_are_inverse_and_agree_with_whole_poses():
