@@ -47,12 +47,14 @@ class Answer:
 
     Attributes:
         cameras: Of all views.
+        text: Of this process's clips, with the reference images if the prior wants them.
         level: Noise level u.
         target: The latents less the gradient on them, once the prior was asked and while it counts. [as the latents]
         guidance_rms: See `score.Score`.
     """
 
     cameras: list[Camera]
+    text: TextCondition
     level: float
     target: torch.Tensor | None = None
     guidance_rms: float = math.nan
@@ -150,10 +152,10 @@ class Distillation:
         pose = motion.pose(self.variables.skeleton)
         if self.iteration % settings.refresh == 0 or self.answer is None:
             cameras = self._cameras()  # before the noise level, so that a run of refresh 1 draws as it always did
-            self.answer = Answer(cameras, self.schedule.draw(self.iteration, self.generator))
-        video, texts = self._film(pose, self.answer.cameras)
-        pixels, rms, guidance_rms = self._pixel_gradient(video.detach(), texts, self.answer)
-        self._show(video.detach(), texts, self.answer)
+            self.answer = Answer(cameras, self._text(cameras[self.mine]), self.schedule.draw(self.iteration, self.generator))
+        video = self._film(pose, self.answer.cameras[self.mine])
+        pixels, rms, guidance_rms = self._pixel_gradient(video.detach(), self.answer)
+        self._show(video.detach(), self.answer)
         corners = cuboid_corners(self.variables.skeleton, clip.laid(pose))
         smooth, depth, slip = smoothness(motion.stacked()), ground(corners), slide(corners[:, self.feet], self.hips)
         weights = settings.smoothness * settings.lambda_smooth, settings.ground_loss * settings.lambda_ground, self._late() * settings.lambda_slide
@@ -180,25 +182,25 @@ class Distillation:
         sides = [1 if (self.iteration * self.settings.views + index) % 2 == 0 else -1 for index in range(self.settings.views)]
         return [self.body.camera(self.path, self.rng, side, getattr(self.prior, "views", None)) for side in sides]
 
-    def _film(self, pose: Any, cameras: list[Camera]) -> tuple[torch.Tensor, TextCondition]:
-        """One clip for each of this process's cameras, and the text for each. [(B, F, H, W, 3), 0..1]
+    @torch.no_grad()
+    def _text(self, cameras: list[Camera]) -> TextCondition:
+        """The text for each camera, and what it shows first of the body at rest."""
+        texts = [self.texts[self.body.scene.facing(camera)] for camera in cameras]
+        images = [self.body.film(self.path[:1], self.rest[:1], camera.first())[0] for camera in cameras] if self.prior.spec.reference else []
+        positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
+        return TextCondition(positive, negative, torch.stack(images) if images else None)
+
+    def _film(self, pose: Any, cameras: list[Camera]) -> torch.Tensor:
+        """One clip for each camera. [(B, F, H, W, 3), 0..1]
 
         The camera follows the start motion, not the present one. A camera that follows the present motion without
         passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
         the image, which the prior wants gone, is never reduced and drives the root away for good.
         """
-        videos, images, texts = [], [], []
         means, spread = self.body.skin(pose)
-        for camera in cameras[self.mine]:
-            videos.append(self.body.film(means, spread, camera))
-            texts.append(self.texts[self.body.scene.facing(camera)])
-            if self.prior.spec.reference:
-                with torch.no_grad():
-                    images.append(self.body.film(self.path[:1], self.rest[:1], camera.first())[0])
-        positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
-        return torch.stack(videos), TextCondition(positive, negative, torch.stack(images) if images else None)
+        return torch.stack([self.body.film(means, spread, camera) for camera in cameras])
 
-    def _pixel_gradient(self, video: torch.Tensor, text: TextCondition, answer: Answer) -> tuple[torch.Tensor, float, float]:
+    def _pixel_gradient(self, video: torch.Tensor, answer: Answer) -> tuple[torch.Tensor, float, float]:
         """Gradient of L_SDS on the pixels, and the rms of the score and of the guidance.
 
         L_SDS is (7) divided by the number of latent values (ours), so that the lambdas mean the same for any clip.
@@ -208,10 +210,10 @@ class Distillation:
         settings = self.settings
         leaf = video.requires_grad_()
         with torch.enable_grad():
-            latent = self.prior.encode_video(leaf, text.image)
+            latent = self.prior.encode_video(leaf, answer.text.image)
         if answer.target is None:
             result = self.estimator(
-                self.prior, latent, answer.level, text,
+                self.prior, latent, answer.level, answer.text,
                 guidance_scale=settings.guidance_scale, weighting=settings.weighting, noise=self._noise,
             )  # fmt: skip
             gradient, rms, answer.guidance_rms = result.gradient, result.rms, result.guidance_rms
@@ -227,11 +229,11 @@ class Distillation:
         views = self.settings.views
         return self.estimator.draw((views, *shape[1:]), slots(self.iteration, views), self.generator)[self.mine]
 
-    def _show(self, video: torch.Tensor, text: TextCondition, answer: Answer) -> None:
+    def _show(self, video: torch.Tensor, answer: Answer) -> None:
         """Let the monitor see the clips, and what the prior makes of them where it can decode."""
         facings = [self.body.scene.facing(camera) for camera in answer.cameras[self.mine]]
         decode = getattr(self.prior, "decode_latent", None)
-        self.monitor.watch(self.iteration, answer.level, video, facings, decode and (lambda: decode(answer.target, text.image)))
+        self.monitor.watch(self.iteration, answer.level, video, facings, decode and (lambda: decode(answer.target, answer.text.image)))
 
     def identity(self) -> dict[str, Any]:
         """What must agree for a checkpoint to be this run's."""

@@ -110,7 +110,7 @@ def test_the_pixel_gradient_is_the_encoders_own(prior):
     video = torch.rand(2, 17, 48, 64, 3, generator=torch.Generator().manual_seed(0))
     text = prior.encode_prompt(PROMPT)
     state = run.generator.get_state()
-    pixels, rms, _ = run._pixel_gradient(video.clone(), text, loop.Answer([], 0.5))
+    pixels, rms, _ = run._pixel_gradient(video.clone(), loop.Answer([], text, 0.5))
     leaf = video.clone().requires_grad_()
     latent = prior.encode_video(leaf)
     run.generator.set_state(state)
