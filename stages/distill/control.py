@@ -26,6 +26,7 @@ from .windowed import WindowedVariables
 
 LATER = 0.3  # of the learning rates in the second part (ours)
 _NEAR = 0.02  # body lengths: a path that begins so near to the root begins there
+_IN_STEP = 0.125  # cycles: a clip that is off by no more is in step with the prior
 FIRST = 0.7  # of the steps: then the cycle that has come up is taken (ours)
 
 
@@ -66,8 +67,8 @@ class Result:
 class Control:
     """The variables of a run and how they become clips and the final motion.
 
-    A run has one or two parts. In the first, one clip of the prior's length is free. If a loop is wanted, or a longer
-    clip of a prior that knows gaits at one phase only, the cycle is then found (`due`, `turn`): the variables become
+    A run has one or two parts. In the first, one clip of the prior's length is free. If a loop is wanted, or a clip of a
+    prior that knows gaits at one phase only, longer than its own and than a motion to begin with, the cycle is then found (`due`, `turn`): the variables become
     offsets from its continuation, in a basis of that period, and the run goes on with these. All windows of a long clip
     share them: with variables of their own, moved by a few answers of the prior each, feet slid five times as much.
 
@@ -99,7 +100,8 @@ class Control:
         long = settings.frames > self.window
         if long:
             windows.check_overlap(self.window, settings.overlap)  # the windows may be set much later
-        self.two_parts = settings.loop or (long and in_step and self.init is None)
+        brief = self.init is None or not (self.init.loops or self.init.frames >= settings.frames)
+        self.two_parts = settings.loop or (long and in_step and brief)
         self.starts = [0]
         if not self.two_parts and (long or (self.init is not None and in_step)):
             self.starts = self._starts()
@@ -233,7 +235,14 @@ class Control:
         if not self.cycle.found:
             return windows.evenly(settings.frames, self.window, settings.overlap)
         # feet come down within a tenth of a cycle of when their leg is furthest forward
-        starts = windows.in_step(settings.frames, self.window, settings.overlap, self.cycle.period, self.cycle.peak - 0.5 * (self.window - 1))
+        period = self.cycle.period
+        away = (self.cycle.peak - 0.5 * (self.window - 1) + 0.5 * period) % period - 0.5 * period
+        if abs(away) <= _IN_STEP * period:
+            away = 0.0
+        starts = windows.in_step(settings.frames, self.window, settings.overlap, period, away)
+        if (starts[0] < 0 or starts[-1] + self.window > self.init.frames) and not self.init.loops and period > self.init.frames - 1:
+            self.notes.append("init: too short to be shown in step with what the video model knows; it may shift the gait in time")
+            return windows.evenly(settings.frames, self.window, settings.overlap)
         self.lead = max(0, -starts[0])
         return [start + self.lead for start in starts]
 

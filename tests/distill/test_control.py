@@ -257,6 +257,23 @@ def test_an_overlap_without_a_way_on_is_refused_before_the_first_step(in_step):
         Control(beast.rig(), settings(frames=49, overlap=17), in_step=in_step)
 
 
+def test_a_clip_of_the_prior_is_refined_as_it_is_and_goes_on_beyond_its_end():
+    rig = beast.rig()
+    init = walk(17, phase=0.5, period=17.0)  # nearly in step, and no whole cycle more than what is there
+    control = Control(rig, as_fast_as(init, modes=8), in_step=True, init=init)
+    assert control.starts == [0] and control.lead == 0 and not control.two_parts and control.notes == []
+    assert control.result().angles.numpy() == pytest.approx(init.angles, abs=1e-4)
+    far = walk(17, phase=0.0, period=17.0)
+    control = Control(rig, as_fast_as(far, modes=8), in_step=True, init=far)
+    assert control.starts == [0] and any("too short to be shown in step" in note for note in control.notes)
+    control = Control(rig, as_fast_as(init, modes=8, frames=49), in_step=True, init=init)
+    assert control.two_parts
+    made = control.result()
+    steps = made.angles.diff(dim=0).abs().amax((1, 2))
+    assert len(made.angles) == 49 and float(steps.max()) < 1.3 * float(steps[:16].max())
+    assert float((made.angles[:17] - torch.as_tensor(init.angles)).abs().mean()) < 0.03
+
+
 def test_held_parts_cost_what_they_move():
     rig = beast.rig()
     control = Control(rig, settings(hold="tail=2"))
