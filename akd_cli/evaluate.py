@@ -126,13 +126,14 @@ def clips(path: Path, fps: float | None) -> Iterator[Take]:
     from stages.body.animation import motions
     from stages.evaluate.gait import off_treadmill
     from stages.rig import stage as rig_stage
+    from stages.rig.params import Params as RigParams
     from stages.skin import stage as skin_stage
     from stages.skin.params import Params as SkinParams
 
     if not path.exists():
         raise MissingError(f"{path}: no such file;", "check the name.")
     asset = asset_stage.run(path)
-    rig = rig_stage.run(asset)
+    rig = rig_stage.run(asset, RigParams(template="file"))
     found = motions(path, rig, asset, fps or key_rate(path))
     if not found:
         raise InputError(f"{path}: has no animation of its skeleton;", "give an animated model, or a distill.h5 or track.h5.")

@@ -173,9 +173,10 @@ def _load(path: Path) -> Any:
     """An animated file as asset and rig."""
     from stages.asset import stage as asset_stage
     from stages.rig import stage as rig_stage
+    from stages.rig.params import Params as RigParams
 
     asset = asset_stage.run(path)
-    return asset, rig_stage.run(asset)
+    return asset, rig_stage.run(asset, RigParams(template="file"))
 
 
 def _training(training: dict[str, Any], duration: Any) -> str:

@@ -18,9 +18,10 @@ EXAMPLES = "akd rig tiger", "akd rig path/to/dragon.glb --limits free"
 
 
 def rig(source: Source = None, skeleton: Skeleton = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
-    """Give the asset a skeleton: the file's own, a built-in character's, or one from a file given with --skeleton.
+    """Give the asset a skeleton: the file's own, a built-in character's, one from a file given with --skeleton, or an automatic one.
 
-    Writes rig.h5 and rig.glb.
+    Writes rig.h5, rig.glb and rig.png, which shows the skeleton inside the mesh. A mesh without a skeleton gets the template
+    (see --template) that fits it best. Corrected by hand: move the bones of rig.glb, then akd rig --skeleton edited.glb.
     """
     from .execute import run
 
@@ -35,7 +36,12 @@ def make(job: Any) -> Any:
 
 
 def write_views(job: Any, artifact: Any) -> None:
-    """Write rig.glb: every vertex follows its nearest bone."""
+    """Write rig.glb, where every vertex follows its nearest bone, and rig.png."""
     from schemas import gltf
+    from schemas.atomic import atomic_path
+    from stages.rig.picture import draw
 
-    gltf.write(job.path("rig.glb"), job.load("asset"), artifact, name=artifact.name)
+    asset = job.load("asset")
+    gltf.write(job.path("rig.glb"), asset, artifact, name=artifact.name)
+    with atomic_path(job.path("rig.png")) as temporary:
+        draw(*asset.welded(), artifact).save(temporary, format="PNG")

@@ -19,6 +19,11 @@ def _add_tails(raw: dict[str, Any]) -> None:
     raw["tails"] = bone_tails(positions, parents)
 
 
+def _no_confidence(raw: dict[str, Any]) -> None:
+    """1.1 -> 1.2: confidence of automatic joints, which 1.1 had none of."""
+    raw.setdefault("confidence", None)
+
+
 @dataclasses.dataclass(kw_only=True)
 class Rig(Artifact):
     """A skeleton at rest in the asset's frame. Joint j owns bone j, from `positions[j]` to `tails[j]`.
@@ -40,12 +45,13 @@ class Rig(Artifact):
         cuboid_half_sizes: Half extents along the cuboid's own axes. [m, (J, 3)]
         cuboid_rotations: Rest world orientation of the cuboids, xyzw. [(J, 4)]
         roles: Semantic roles, "" where unknown (see schemas.roles). [(J,)]
-        source: {"kind": "file|builtin|skeleton", "file": name, "notes": [...]}.
+        confidence: How far to trust the place of each joint, 0 to 1, of an automatic skeleton. [(J,), optional]
+        source: {"kind": "file|builtin|skeleton|automatic", "file": name, "notes": [...]}.
     """
 
     SCHEMA: ClassVar[str] = "akd.rig"
-    VERSION: ClassVar[str] = "1.1"
-    MIGRATIONS: ClassVar[dict] = {0: _add_tails}
+    VERSION: ClassVar[str] = "1.2"
+    MIGRATIONS: ClassVar[dict] = {0: _add_tails, 1: _no_confidence}
 
     name: str = text()
     category: str = text("")
@@ -60,6 +66,7 @@ class Rig(Artifact):
     cuboid_half_sizes: np.ndarray = array("f4", "J", 3, low=0)
     cuboid_rotations: np.ndarray = array("f4", "J", 4, low=-1.0001, high=1.0001)
     roles: list[str] = strings("J")
+    confidence: np.ndarray | None = array("f4", "J", low=0, high=1, optional=True)
     source: dict = record()
 
     def check(self, where: str) -> None:

@@ -31,6 +31,7 @@ class Joints:
         tails: Bone tips, NaN where unknown. [m, (J, 3)]
         weights: Skinning weights on welded vertices, if the source has them. [(W, J)]
         notes: What was changed.
+        confidence: How far to trust each place, 0 to 1, if it was found automatically. [(J,)]
     """
 
     names: list[str]
@@ -41,6 +42,7 @@ class Joints:
     tails: np.ndarray
     weights: np.ndarray | None = None
     notes: list[str] = dataclasses.field(default_factory=list)
+    confidence: np.ndarray | None = None
 
     def children(self, joint: int) -> list[int]:
         """Indices of the children of a joint."""
@@ -66,6 +68,7 @@ class Joints:
             roles=[self.roles[j] for j in order],
             tails=self.tails[order],
             weights=None if self.weights is None else self.weights[:, order],
+            confidence=None if self.confidence is None else self.confidence[order],
         )
 
 

@@ -32,13 +32,14 @@ def run(asset: Asset, params: Params | None = None, skeleton: str | Path | None 
         progress: Told what was dropped, attached or guessed.
 
     Raises:
-        InputError: The mesh has no skeleton and none is given, or the given one is unusable. MissingError: No such file.
+        InputError: The given skeleton is unusable, or the given template needs limbs that the mesh has not.
+        MissingError: No such file.
     """
     params = params or Params()
     check(params)
     points, faces = asset.welded()
     points = points.astype(np.float64)
-    joints, category, kind = _source(asset, skeleton)
+    joints, category, kind = _source(asset, skeleton, params, points, faces)
     if not params.keep_joints:
         joints = clean(joints, points, faces)
     joints.tails = guess_tails(joints, points)
@@ -64,23 +65,45 @@ def run(asset: Asset, params: Params | None = None, skeleton: str | Path | None 
         cuboid_half_sizes=half_sizes,
         cuboid_rotations=_quaternions(boxes),
         roles=joints.roles,
+        confidence=joints.confidence,
         source={"kind": kind, "file": Path(skeleton).name if skeleton else asset.source.get("file", ""), "notes": notes},
     )
     rig.validate(asset.name)
     return rig.stamped(params=params)
 
 
-def _source(asset: Asset, skeleton: str | Path | None) -> tuple[Joints, str, str]:
+def _source(asset: Asset, skeleton: str | Path | None, params: Params, points: np.ndarray, faces: np.ndarray) -> tuple[Joints, str, str]:
     """The joints, the category their source names, and what kind of source it is."""
     if skeleton is not None:
         joints, category = load(skeleton, asset)
         return joints, category, "skeleton"
+    if params.template != "file" and (not asset.has_skeleton or params.template != "auto"):
+        return _automatic(points, faces, "" if params.template == "auto" else params.template)
     if not asset.has_skeleton:
         raise InputError(
             f"{asset.source.get('file') or asset.name}: the mesh has no skeleton;",
-            "give one with --skeleton FILE (.json, or a rigged .glb or .gltf), or start from a rigged file or a built-in character.",
+            "leave out --template file, or give one with --skeleton FILE (.json, or a rigged .glb or .gltf).",
         )
     return from_asset(asset), "", "builtin" if asset.source.get("kind") == "builtin" else "file"
+
+
+def _automatic(points: np.ndarray, faces: np.ndarray, template: str) -> tuple[Joints, str, str]:
+    """A template embedded in the mesh."""
+    from .embed.automatic import embed
+
+    found = embed(points, faces, template)
+    place = {joint.name: index for index, joint in enumerate(found.joints)}
+    joints = Joints(
+        [joint.name for joint in found.joints],
+        np.array([place.get(joint.parent, -1) for joint in found.joints], np.int32),
+        np.stack([joint.position for joint in found.joints]),
+        np.tile(np.eye(3), (len(place), 1, 1)),
+        [joint.role for joint in found.joints],
+        np.stack([joint.tail for joint in found.joints]),
+        notes=found.notes,
+        confidence=np.array([joint.confidence for joint in found.joints]),
+    )
+    return joints, found.category, "automatic"
 
 
 def _role_in(name: str) -> str:

@@ -42,7 +42,7 @@ def test_stages_before_it_run_first_and_only_once(akd, ran, model):
     assert first.code == 0 and ran == ["asset", "rig", "skin"]
     assert "asset: runs first" in first.err and "rig: runs first" in first.err
     assert sorted(p.name for p in Path("runs/tetra").glob("*.*")) == [
-        ".lock", "asset.glb", "asset.h5", "rig.glb", "rig.h5", "skin.glb", "skin.h5", "workspace.json",
+        ".lock", "asset.glb", "asset.h5", "rig.glb", "rig.h5", "rig.png", "skin.glb", "skin.h5", "workspace.json",
     ]  # fmt: skip
     again = akd("skin", model)
     assert again.code == 0 and "fresh" in again.out and ran == ["asset", "rig", "skin"]
@@ -263,6 +263,7 @@ def test_a_file_swapped_by_hand_is_taken_and_kept(akd, ran, model):
     mine.category = "biped"
     mine.save("runs/tetra/rig.h5")
     os.utime("runs/tetra/rig.glb")
+    os.utime("runs/tetra/rig.png")
     assert states(akd)["rig"] == ("fresh", "put there by hand: its inputs are not on record")
     assert states(akd)["skin"] == ("stale", "rig.h5 has changed")
     assert akd("skin").code == 0 and ran == ["asset", "rig", "skin", "skin"]

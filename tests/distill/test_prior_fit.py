@@ -24,6 +24,7 @@ from stages.distill.priors.embedded.model import ModelConfig
 from stages.distill.priors.embedded.plan import Plan
 from stages.distill.priors.embedded.prior import EmbeddedPrior
 from stages.rig import stage as rig_stage
+from stages.rig.params import Params as RigParams
 from tests.distill import beast
 
 TINY = ModelConfig(channels=8, image_channels=8, width=48, heads=1, layers=1, time_width=16)
@@ -266,7 +267,7 @@ def test_a_damaged_film_is_named(whole, tmp_path):
 
 def imported(path: Path):
     asset = asset_stage.run(path)
-    return asset, rig_stage.run(asset)
+    return asset, rig_stage.run(asset, RigParams(template="file"))
 
 
 def test_clips_of_files_are_filmed_once_and_come_first(tmp_path, folder, monkeypatch):

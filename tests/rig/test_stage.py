@@ -59,8 +59,8 @@ def test_builtin_keeps_what_its_template_knows(tiger: object) -> None:
 
 
 def test_mesh_without_a_skeleton_says_what_can_be_given() -> None:
-    with pytest.raises(InputError, match=r"no skeleton; give one with --skeleton FILE \(.json"):
-        run(as_asset(*tube()))
+    with pytest.raises(InputError, match=r"no skeleton; leave out --template file, or give one with --skeleton FILE \(.json"):
+        run(as_asset(*tube()), Params(template="file"))
 
 
 def test_json_skeleton(tmp_path: Path) -> None:
