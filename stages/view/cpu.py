@@ -1,4 +1,4 @@
-"""Gaussian splatting on the CPU: numba kernels inside one torch.autograd.Function.
+"""Gaussian splatting on the CPU: numba kernels inside torch.autograd.Functions.
 
 Results and gradients are the same bit for bit for any number of threads (numba.set_num_threads).
 """
@@ -11,55 +11,73 @@ import numpy as np
 import torch
 
 from .camera import Camera
-from .cpu_blend import blend
-from .cpu_blend_backward import blend_backward
-from .cpu_kernel import SCREEN_COLUMNS, TILE
-from .cpu_project import camera_table, project, project_backward
-from .cpu_sort import fill_tiles, sort_by_depth
+from .cpu_blend import ENDS
+from .cpu_frame import draw, draw_backward, draw_posed, draw_posed_backward
+from .cpu_kernel import LANES, RECORD, TILE
+from .cpu_project import camera_table
+
+_ROOM = 2.0  # list entries per kernel and frame that there is room for at first; with less room than needed we draw again
+
+
+class _Plan:
+    """The arrays that one rendering leaves for its gradient.
+
+    Attributes:
+        workers: How many threads share the frames.
+        arrays: See `cpu_frame.draw`.
+    """
+
+    def __init__(self, frames: int, count: int, width: int, height: int) -> None:
+        import numba
+
+        tiles = -(-width // TILE) * -(-height // TILE)
+        self.workers = max(1, min(frames, numba.get_num_threads()))
+        self._shape = frames, count, tiles
+        self.arrays = self._allocate(int(_ROOM * count) + 64)
+
+    def _allocate(self, room: int) -> tuple[np.ndarray, ...]:
+        frames, count, tiles = self._shape
+        return (
+            np.empty((frames, count, RECORD), np.float32), np.empty((frames, count + 1), np.int32), np.empty((frames, tiles + 1), np.int32),
+            np.empty((frames, room), np.int32), np.empty((frames, room), np.uint64), np.empty((frames, room), np.int32),
+            np.empty((frames, tiles * ENDS), np.float32),
+        )  # fmt: skip
+
+    def fill(self, function: Any, *arguments: Any) -> np.ndarray:
+        """Draw: function(workers, *arguments, arrays, image), again with more room if kernels touch many tiles."""
+        *_, width, height, _antialiased, _floor = arguments
+        image = np.empty((self._shape[0], height * width * 4), np.float32)
+        needed = int(function(self.workers, *arguments, self.arrays, image).max(initial=0))
+        if needed > self.arrays[3].shape[1]:
+            self.arrays = self._allocate(needed)
+            function(self.workers, *arguments, self.arrays, image)
+        return image.reshape(self._shape[0], height, width, 4)
 
 
 class _Rasterize(torch.autograd.Function):
-    """(F, N, 3), (F, N, 3, 3), (F or 1, N), (F or 1, N, 3) contiguous float32 -> premultiplied rgba (F, H, W, 4)."""
+    """(F, N, 3), (F, N, 3, 3), (F or 1, N), (F or 1, N, 3) contiguous float32, N >= LANES -> premultiplied rgba (F, H, W, 4)."""
 
     @staticmethod
     def forward(
-        ctx: Any, means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, cameras: np.ndarray, size: tuple
+        ctx: Any, means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, cameras: np.ndarray, view: tuple
     ) -> Any:
-        (width, height), (frames, count) = size, means.shape[:2]
-        tiles_x, tiles_y = -(-width // TILE), -(-height // TILE)
-        screen, depths = np.empty((frames, count, SCREEN_COLUMNS), np.float32), np.empty((frames, count), np.float32)
-        rectangles = np.empty((frames, count, 4), np.int32)
-        inputs = [t.detach().numpy() for t in (means, covariances, opacities, colors)]
-        project(*inputs, cameras, width, height, screen, rectangles, depths)
-
-        order, visible = np.empty((frames, count), np.int32), np.empty(frames, np.int64)
-        slots, tile_counts = np.empty((frames, count + 1), np.int64), np.zeros((frames, tiles_x * tiles_y), np.int64)
-        sort_by_depth(depths, rectangles, tiles_x, order, visible, slots, tile_counts)
-        tile_ends = np.cumsum(tile_counts.ravel()).reshape(tile_counts.shape)
-        tile_starts = tile_ends - tile_counts
-        members = np.empty(int(tile_counts.sum()), np.int32)
-        fill_tiles(order, visible, rectangles, tile_starts, tiles_x, members)
-
-        image, transmittances = np.empty((frames, height, width, 4), np.float32), np.empty((frames, height, width), np.float32)
-        last, touched = np.empty((frames, height, width), np.int32), np.zeros(len(members), np.bool_)
-        blend(screen, rectangles, members, tile_starts, tile_ends, width, height, tiles_x, image, transmittances, last, touched)
+        width, height, antialiased = view
+        plan = _Plan(*means.shape[:2], width, height)
+        inputs = [t.detach().numpy() for t in (means, covariances, opacities, colors.transpose(1, 2).contiguous())]
+        image = plan.fill(draw, *inputs, cameras, width, height, antialiased, np.float32(-np.inf))
         ctx.save_for_backward(means, covariances, opacities)
-        ctx.plan = (cameras, screen, rectangles, members, tile_starts, tile_ends, slots, tiles_x, transmittances, last, touched, len(colors))
+        ctx.rest = plan, cameras, view, len(colors)
         return torch.from_numpy(image)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_image: torch.Tensor) -> Any:
         means, covariances, opacities = ctx.saved_tensors
-        cameras, screen, rectangles, members, tile_starts, tile_ends, slots, tiles_x, transmittances, last, touched, color_sets = ctx.plan
-        first_slot = tile_starts[:, 0].copy()
-        sums = np.empty((len(members), 9), np.float32)
-        grad_image = grad_image.contiguous().numpy()
-        blend_backward(screen, rectangles, members, tile_starts, tile_ends, slots, first_slot, tiles_x, transmittances, last, touched, grad_image, sums)
-
+        plan, cameras, view, color_sets = ctx.rest
         grads = [torch.empty(means.shape[:2] + shape) for shape in ((3,), (3, 3), (), (3,))]
         inputs = [t.detach().numpy() for t in (means, covariances, opacities)]
-        project_backward(*inputs, cameras, screen, slots, first_slot, sums, *[g.numpy() for g in grads])
+        gradient = grad_image.contiguous().numpy().reshape(len(means), -1)
+        draw_backward(plan.workers, *inputs, cameras, *view, plan.arrays, gradient, tuple(g.numpy() for g in grads))
         grad_means, grad_covariances, grad_opacities, grad_colors = grads
         if len(opacities) < len(means):
             grad_opacities = grad_opacities.sum(0, keepdim=True)
@@ -68,10 +86,50 @@ class _Rasterize(torch.autograd.Function):
         return grad_means, grad_covariances, grad_opacities, grad_colors, None, None
 
 
-def rasterize(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> torch.Tensor:
+def rasterize(
+    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+) -> torch.Tensor:
     """Premultiplied rgba (F, H, W, 4) float32 of kernels on the CPU; arguments as `rasterize.render`."""
     cameras = camera_table(camera.view.detach().cpu().numpy(), camera.intrinsics.detach().cpu().numpy(), camera.width, camera.height)
     opacities = opacities[None] if opacities.ndim == 1 else opacities
     colors = colors[None] if colors.ndim == 2 else colors
-    tensors = [t.to("cpu", torch.float32).contiguous() for t in (means, covariances, opacities, colors)]
-    return _Rasterize.apply(*tensors, cameras, (camera.width, camera.height))
+    tensors = [t.to("cpu", torch.float32) for t in (means, covariances, opacities, colors)]
+    missing = LANES - means.shape[1]
+    if missing > 0:  # invisible kernels fill the first sixteen
+        tensors = [torch.cat([t, t.new_zeros(t.shape[0], missing, *t.shape[2:])], 1) for t in tensors]
+    return _Rasterize.apply(*[t.contiguous() for t in tensors], cameras, (camera.width, camera.height, antialiased))
+
+
+class _RasterizePosed(torch.autograd.Function):
+    """Bones (F, J, 16) -> premultiplied rgba (F, H, W, 4) of the kernels they move."""
+
+    @staticmethod
+    def forward(ctx: Any, bones: torch.Tensor, constants: tuple, cameras: np.ndarray, view: tuple) -> Any:
+        rest, used, joints, weights, opacities, colors = constants
+        width, height, antialiased, floor = view
+        plan = _Plan(len(bones), rest.shape[1], width, height)
+        image = plan.fill(draw_posed, rest, used, joints, weights, bones.detach().numpy(), opacities, colors, cameras, width, height, antialiased, floor)
+        ctx.save_for_backward(bones)
+        ctx.rest = plan, constants, cameras, view
+        return torch.from_numpy(image)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad_image: torch.Tensor) -> Any:
+        (bones,) = ctx.saved_tensors
+        plan, (rest, used, joints, weights, opacities, _colors), cameras, (width, height, antialiased, _floor) = ctx.rest
+        gradient, grad_bones = grad_image.contiguous().numpy().reshape(len(bones), -1), torch.empty_like(bones)
+        pose = rest, used, joints, weights, bones.detach().numpy()
+        draw_posed_backward(plan.workers, *pose, opacities, cameras, width, height, antialiased, plan.arrays, gradient, grad_bones.numpy())
+        return grad_bones, None, None, None
+
+
+def rasterize_posed(
+    planes: tuple[np.ndarray, ...], rotations: torch.Tensor, translations: torch.Tensor, camera: Camera, floor: float, antialiased: bool = False
+) -> torch.Tensor:
+    """Premultiplied rgba (F, H, W, 4) float32 of kernels that bones carry; arguments as `posed.render_posed`."""
+    cameras = camera_table(camera.view.detach().cpu().numpy(), camera.intrinsics.detach().cpu().numpy(), camera.width, camera.height)
+    frames, joints = rotations.shape[:2]
+    rows = [rotations.reshape(frames, joints, 9), translations, rotations.new_zeros(frames, joints, 4)]
+    bones = torch.cat(rows, -1).to("cpu", torch.float32).contiguous()
+    return _RasterizePosed.apply(bones, planes, cameras, (camera.width, camera.height, antialiased, np.float32(floor)))

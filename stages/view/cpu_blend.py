@@ -1,149 +1,270 @@
 """Alpha blending of the tiles' kernels, front to back, and its gradient, back to front (METHOD 4, equation 1).
 
-A tile keeps its pixels as planes of floats (`TILE` rows of `STRIDE`), and a kernel visits them in groups of `LANES`
-neighbours, which LLVM turns into vector instructions. Inner indices are unsigned: signed ones keep it from doing so.
+A tile keeps its pixels in blocks of 4 x 4, and a kernel visits the blocks that its rectangle touches and that still let
+light through: two uint64 with a bit per block tell which. The blocks it contributed to are kept for the way back.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from .cpu_kernel import (
+    ACROSS_BITS,
+    BLOCKS,
     BLUE,
     CONIC_XX,
     CONIC_XY,
     CONIC_YY,
+    EDGE,
+    EDGE_BITS,
     GREEN,
     LANES,
-    LOG2_MIN_ALPHA,
-    LOG2_OPACITY,
     MAX_ALPHA,
     MEAN_X,
     MEAN_Y,
     MIN_ALPHA,
     MIN_TRANSMITTANCE,
-    PLANE,
+    OPACITY,
     RED,
-    STRIDE,
+    SUMS,
     TILE,
-    exp2,
     f32,
     i32,
     kernel,
     u64,
 )
+from .cpu_vector import (
+    any_lane,
+    exp2,
+    lane_columns,
+    lane_rows,
+    least,
+    load,
+    load_pixels,
+    lowest_bit,
+    most,
+    spread,
+    store,
+    store_pixels,
+    store_sums,
+    where,
+)
 
-_CHECK_EVERY = 64  # kernels between looks at whether the whole tile is opaque
-_NARROW = 2 * LANES  # up to this width the whole rectangle is visited: finding exact rows costs more
-
-
-@kernel(inline=True)
-def _row_range(slope, power, conic, center, low, high):
-    """Columns of a row where alpha can reach 1/255: the roots of a parabola, within [low, high)."""
-    discriminant = slope * slope + f32(4) * conic * (power - LOG2_MIN_ALPHA)
-    if discriminant <= f32(0):
-        return i32(1), i32(0)
-    half, middle = f32(0.5) * np.sqrt(discriminant) / conic, center - f32(0.5) * slope / conic
-    # truncation equals floor here: both are held at low >= 0
-    return max(i32(middle - half - f32(0.5)), i32(low)), min(i32(middle + half + f32(0.5)) + i32(1), i32(high))
-
-
-@kernel(inline=True)
-def _blend_lanes(state, base, offset, power, slope, conic, index, red, green, blue):
-    """Blend one kernel into LANES pixels; returns the sum of its weights.
-
-    `state` holds planes of: transmittance (negative once the pixel is finished), red, green, blue, last contributor.
-    The log2 of alpha at distance d = offset - lane is power + d (slope - conic d).
-    """
-    total = f32(0)
-    for lane in range(u64(LANES)):
-        d = offset - f32(i32(lane))
-        at = base + lane
-        alpha = min(exp2(power + d * (slope - conic * d)), MAX_ALPHA)
-        transmittance = state[at]
-        counts = (alpha >= MIN_ALPHA) & (transmittance > f32(0))
-        alpha = alpha if counts else f32(0)
-        weight = alpha * transmittance
-        left = transmittance - weight
-        finished = counts & (left <= MIN_TRANSMITTANCE)
-        weight = f32(0) if finished else weight
-        state[at] = -transmittance if finished else left
-        state[u64(PLANE) + at] += weight * red
-        state[u64(2 * PLANE) + at] += weight * green
-        state[u64(3 * PLANE) + at] += weight * blue
-        state[u64(4 * PLANE) + at] = index if weight > f32(0) else state[u64(4 * PLANE) + at]
-        total += weight
-    return total
+# planes of a block's state: transmittance (negative once a pixel is finished), red, green, blue, and the place in the
+# list of the last contributor; on the way back transmittance behind the kernel, gradients of red, green and blue, last
+# contributor, and the gradient-weighted light from behind
+LAST, BEHIND = 4 * LANES, 5 * LANES
+FORWARD, BACKWARD = 5 * LANES, 6 * LANES
+ENDS = 2 * TILE * TILE  # what a tile hands to the way back: transmittance and last contributor of its pixels, by block
 
 
 @kernel(inline=True)
-def _all_finished(state):
-    """Whether no pixel of the tile lets light through."""
-    most = f32(-1)
-    for row in range(TILE):
-        for column in range(u64(TILE)):
-            most = max(most, state[u64(row * STRIDE) + column])
-    return most <= f32(0)
+def _corner(block):
+    """First column and row of a block in its tile. [px]"""
+    return i32((block & u64((1 << ACROSS_BITS) - 1)) << u64(EDGE_BITS)), i32((block >> u64(ACROSS_BITS)) << u64(EDGE_BITS))
 
 
-@kernel(parallel=True)
-def blend(screen, rectangles, members, tile_starts, tile_ends, width, height, tiles_x, image, transmittances, last, touched):
-    """Blend every tile of every frame.
+@kernel()
+def _blend_tile(screen, members, covers, begin, end, left, top, state, alive):
+    """Blend one tile's list; `alive` has a bit for each block that has pixels, `covers` is narrowed to what contributed."""
+    columns, rows = lane_columns(), lane_rows()
+    zero = spread(f32(0))
+    for i in range(begin, end):
+        todo, hit = covers[i] & alive, u64(0)
+        if todo != u64(0):
+            n = members[i]
+            conic_xx, conic_xy, conic_yy, opacity = screen[n, CONIC_XX], screen[n, CONIC_XY], screen[n, CONIC_YY], screen[n, OPACITY]
+            mean_x, mean_y = screen[n, MEAN_X] - (f32(left) + f32(0.5)), screen[n, MEAN_Y] - (f32(top) + f32(0.5))
+            red, green, blue, place = screen[n, RED], screen[n, GREEN], screen[n, BLUE], spread(f32(i - begin))
+            while todo != u64(0):
+                block = lowest_bit(todo)
+                todo = todo & (todo - u64(1))
+                x, y = _corner(block)
+                dx, dy = (mean_x - f32(x)) - columns, (mean_y - f32(y)) - rows
+                power = dx * (conic_xx * dx + conic_xy * dy) + conic_yy * (dy * dy)
+                alpha = least(opacity * exp2(zero - power), spread(MAX_ALPHA))
+                at = block * u64(FORWARD)
+                transmittance = load(state, at)
+                counts = (alpha >= MIN_ALPHA) & (transmittance > f32(0))
+                if not any_lane(counts):
+                    continue
+                weight = where(counts, alpha * transmittance, zero)
+                rest = transmittance - weight
+                finished = counts & (rest <= MIN_TRANSMITTANCE)
+                weight = where(finished, zero, weight)
+                rest = where(finished, zero - transmittance, rest)
+                store(state, at, rest)
+                store(state, at + u64(LANES), load(state, at + u64(LANES)) + weight * red)
+                store(state, at + u64(2 * LANES), load(state, at + u64(2 * LANES)) + weight * green)
+                store(state, at + u64(3 * LANES), load(state, at + u64(3 * LANES)) + weight * blue)
+                gives = weight > f32(0)
+                store(state, at + u64(LAST), where(gives, place, load(state, at + u64(LAST))))
+                bit = u64(1) << block
+                if any_lane(gives):
+                    hit = hit | bit
+                if not any_lane(rest > f32(0)):
+                    alive = alive & ~bit
+        covers[i] = hit
+
+
+@kernel(inline=True)
+def _begin(state, columns, rows):
+    """Empty pixels; those outside the image are finished from the start. Returns the blocks that have pixels."""
+    zero, one, minus = spread(f32(0)), spread(f32(1)), spread(f32(-1))
+    alive = u64(0)
+    for block in range(u64(BLOCKS)):
+        x, y = _corner(block)
+        at = block * u64(FORWARD)
+        store(state, at, where((lane_columns() < f32(columns - x)) & (lane_rows() < f32(rows - y)), one, minus))
+        store(state, at + u64(LANES), zero)
+        store(state, at + u64(2 * LANES), zero)
+        store(state, at + u64(3 * LANES), zero)
+        store(state, at + u64(LAST), minus)
+        if x < columns and y < rows:
+            alive = alive | (u64(1) << block)
+    return alive
+
+
+@kernel(inline=True)
+def _finish(state, image, first, pitch, columns, rows, ends, end_at):
+    """Write a tile's pixels (`first` is the corner's place in the image) and what the way back needs."""
+    patch = np.empty(4 * LANES, np.float32)
+    for block in range(u64(BLOCKS)):
+        x, y = _corner(block)
+        if x >= columns or y >= rows:
+            continue
+        at = block * u64(FORWARD)
+        transmittance = load(state, at)
+        transmittance = most(transmittance, spread(f32(0)) - transmittance)
+        out = u64(end_at) + block * u64(2 * LANES)
+        store(ends, out, transmittance)
+        store(ends, out + u64(LANES), load(state, at + u64(LAST)))
+        channels = (load(state, at + u64(LANES)), load(state, at + u64(2 * LANES)), load(state, at + u64(3 * LANES)), f32(1) - transmittance)
+        place = first + y * pitch + 4 * x
+        if x + EDGE <= columns and y + EDGE <= rows:
+            store_pixels(image, place, pitch, channels)
+        else:
+            store_pixels(patch, 0, 4 * EDGE, channels)
+            for row in range(min(EDGE, rows - y)):
+                for k in range(4 * min(EDGE, columns - x)):
+                    image[place + row * pitch + k] = patch[row * 4 * EDGE + k]
+
+
+@kernel()
+def blend(screen, members, covers, tile_starts, width, height, image, ends):
+    """Blend every tile of a frame.
 
     Parameters:
-        screen, rectangles: See `project`. [(F, N, 9), (F, N, 4)]
-        members, tile_starts, tile_ends: Sorted lists of the tiles. [(S,), (F, tiles), (F, tiles)]
+        screen: See `project`. [(N, RECORD)]
+        members: Kernels of the tiles, nearest first. [(S,)]
+        covers: Blocks of the tile that the entry's rectangle touches; on return those it contributed to. [uint64 (S,)]
+        tile_starts: Where each tile's part of these lists begins. [(tiles + 1,)]
         width, height: [px]
-        tiles_x: Tiles in a row of the image.
-        image: Written: premultiplied colour and alpha. [(F, H, W, 4)]
-        transmittances: Written: what is left of the background. [(F, H, W)]
-        last: Written: place in the tile's list of the last kernel that contributed, -1 for none. [(F, H, W)]
-        touched: Written: whether the list entry contributed to any pixel; false on entry. [(S,)]
+        image: Written: premultiplied colour and alpha. [(H * W * 4,)]
+        ends: Written: of each tile with kernels, block by block, what is left of the background, and the place in the
+            tile's list of the last kernel that contributed (-1 for none). [(tiles * ENDS,)]
     """
-    frames, tiles = tile_starts.shape
-    for task in prange(frames * tiles):
-        frame = task // tiles
-        tile = task - frame * tiles
+    tiles_x, pitch = (width + TILE - 1) // TILE, 4 * width
+    state = np.empty(BLOCKS * FORWARD, np.float32)
+    for tile in range(len(tile_starts) - 1):
         tile_y = tile // tiles_x
         top, left = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
-        begin, end = tile_starts[frame, tile], tile_ends[frame, tile]
         columns, rows = min(TILE, width - left), min(TILE, height - top)
-        state = np.empty(5 * PLANE, np.float32)
-        state[:PLANE] = 1
-        state[PLANE : 4 * PLANE] = 0
-        state[4 * PLANE :] = -1
-        for y in range(TILE):  # pixels outside the image are finished from the start
-            for x in range(columns if y < rows else 0, TILE):
-                state[y * STRIDE + x] = -1
-        for i in range(begin, end):
-            if (i - begin) % _CHECK_EVERY == _CHECK_EVERY - 1 and _all_finished(state):
-                break
-            n = members[i]
-            mean_x, mean_y = screen[frame, n, MEAN_X], screen[frame, n, MEAN_Y]
-            conic_xx, conic_xy, conic_yy = screen[frame, n, CONIC_XX], screen[frame, n, CONIC_XY], screen[frame, n, CONIC_YY]
-            opacity, index = screen[frame, n, LOG2_OPACITY], f32(i - begin)
-            red, green, blue = screen[frame, n, RED], screen[frame, n, GREEN], screen[frame, n, BLUE]
-            x0, x1 = max(rectangles[frame, n, 0] - left, 0), min(rectangles[frame, n, 1] - left, columns)
-            y0, y1 = max(rectangles[frame, n, 2] - top, 0), min(rectangles[frame, n, 3] - top, rows)
-            total = f32(0)
-            for y in range(y0, y1):
-                dy = mean_y - (f32(top + y) + f32(0.5))
-                power, slope = opacity - conic_yy * dy * dy, -conic_xy * dy
-                start, stop = i32(x0), i32(x1)
-                if x1 - x0 > _NARROW:
-                    start, stop = _row_range(slope, power, conic_xx, mean_x - f32(left), x0, x1)
-                for x in range(start, stop, LANES):
-                    offset = mean_x - (f32(left + x) + f32(0.5))
-                    total += _blend_lanes(state, u64(y * STRIDE + x), offset, power, slope, conic_xx, index, red, green, blue)
-            touched[i] = total > f32(0)
-        for y in range(rows):
-            for x in range(columns):
-                at = y * STRIDE + x
-                through = abs(state[at])
-                image[frame, top + y, left + x, 0] = state[PLANE + at]
-                image[frame, top + y, left + x, 1] = state[2 * PLANE + at]
-                image[frame, top + y, left + x, 2] = state[3 * PLANE + at]
-                image[frame, top + y, left + x, 3] = f32(1) - through
-                transmittances[frame, top + y, left + x] = through
-                last[frame, top + y, left + x] = i32(state[4 * PLANE + at])
+        begin, end, first = tile_starts[tile], tile_starts[tile + 1], top * pitch + 4 * left
+        if begin == end:
+            for row in range(rows):
+                for k in range(4 * columns):
+                    image[first + row * pitch + k] = f32(0)
+            continue
+        alive = _begin(state, columns, rows)
+        _blend_tile(screen, members, covers, begin, end, left, top, state, alive)
+        _finish(state, image, first, pitch, columns, rows, ends, tile * ENDS)
+
+
+@kernel()
+def _unblend_tile(screen, members, covers, owners, begin, end, left, top, state, sums):
+    """Take one tile's kernels out again; see `blend_backward`."""
+    columns, rows = lane_columns(), lane_rows()
+    zero, one, limit = spread(f32(0)), spread(f32(1)), spread(MAX_ALPHA)
+    for i in range(end - 1, begin - 1, -1):
+        todo, n = covers[i], members[i]
+        conic_xx, conic_xy, conic_yy, opacity = screen[n, CONIC_XX], screen[n, CONIC_XY], screen[n, CONIC_YY], screen[n, OPACITY]
+        mean_x, mean_y = screen[n, MEAN_X] - (f32(left) + f32(0.5)), screen[n, MEAN_Y] - (f32(top) + f32(0.5))
+        red, green, blue, place = screen[n, RED], screen[n, GREEN], screen[n, BLUE], f32(i - begin)
+        s = sx = sy = sxx = sxy = syy = sum_red = sum_green = sum_blue = zero
+        while todo != u64(0):
+            block = lowest_bit(todo)
+            todo = todo & (todo - u64(1))
+            x, y = _corner(block)
+            dx, dy = (mean_x - f32(x)) - columns, (mean_y - f32(y)) - rows
+            power = dx * (conic_xx * dx + conic_xy * dy) + conic_yy * (dy * dy)
+            unclamped = opacity * exp2(zero - power)
+            at = block * u64(BACKWARD)
+            counts = (unclamped >= MIN_ALPHA) & (load(state, at + u64(LAST)) >= place)
+            alpha = where(counts, least(unclamped, limit), zero)
+            share = one / (one - alpha)
+            transmittance = load(state, at) * share  # in front of the kernel
+            store(state, at, transmittance)
+            grad_red, grad_green, grad_blue = load(state, at + u64(LANES)), load(state, at + u64(2 * LANES)), load(state, at + u64(3 * LANES))
+            along = red * grad_red + green * grad_green + blue * grad_blue
+            behind = load(state, at + u64(BEHIND))
+            weight = alpha * transmittance
+            store(state, at + u64(BEHIND), behind + weight * along)
+            # where alpha is held at its maximum, it passes no gradient on
+            term = where(unclamped <= limit, alpha * (along * transmittance - behind * share), zero)
+            term_x, term_y = term * dx, term * dy
+            s, sx, sy = s + term, sx + term_x, sy + term_y
+            sxx, sxy, syy = sxx + term_x * dx, sxy + term_x * dy, syy + term_y * dy
+            sum_red, sum_green, sum_blue = sum_red + weight * grad_red, sum_green + weight * grad_green, sum_blue + weight * grad_blue
+        store_sums(sums, owners[i] * SUMS, (s, sx, sy, sxx, sxy, syy, sum_red, sum_green, sum_blue))
+
+
+@kernel(inline=True)
+def _resume(state, ends, end_at, gradient, first, pitch, columns, rows):
+    """Fill the state of a tile with what the image's end left and the gradient of its pixels."""
+    patch = np.zeros(4 * LANES, np.float32)
+    for block in range(u64(BLOCKS)):
+        x, y = _corner(block)
+        if x >= columns or y >= rows:
+            continue
+        place = first + y * pitch + 4 * x
+        if x + EDGE <= columns and y + EDGE <= rows:
+            red, green, blue, alpha = load_pixels(gradient, place, pitch)
+        else:
+            for row in range(min(EDGE, rows - y)):
+                for k in range(4 * min(EDGE, columns - x)):
+                    patch[row * 4 * EDGE + k] = gradient[place + row * pitch + k]
+            red, green, blue, alpha = load_pixels(patch, 0, 4 * EDGE)
+        at, out = block * u64(BACKWARD), u64(end_at) + block * u64(2 * LANES)
+        transmittance = load(ends, out)
+        store(state, at, transmittance)
+        store(state, at + u64(LANES), red)
+        store(state, at + u64(2 * LANES), green)
+        store(state, at + u64(3 * LANES), blue)
+        store(state, at + u64(LAST), load(ends, out + u64(LANES)))
+        # alpha = 1 - transmittance: its gradient arrives as light from behind
+        store(state, at + u64(BEHIND), (spread(f32(0)) - transmittance) * alpha)
+
+
+@kernel()
+def blend_backward(screen, members, covers, owners, tile_starts, width, height, ends, gradient, sums):
+    """Sums over pixels for each entry of the tiles' lists of a frame; `project_backward` turns them into gradients.
+
+    Parameters:
+        screen, members, covers, tile_starts, width, height, ends: As `blend` left them.
+        owners: Row of `sums` of each entry. [(S,)]
+        gradient: dL/d(image). [(H * W * 4,)]
+        sums: Written: over pixels with s = alpha dL/dalpha and d = centre - pixel: s, s dx, s dy, s dx^2, s dx dy, s dy^2,
+            then the weight times the colour gradient. No atomics: the result does not depend on threads. [(S * SUMS,)]
+    """
+    tiles_x, pitch = (width + TILE - 1) // TILE, 4 * width
+    state = np.empty(BLOCKS * BACKWARD, np.float32)
+    for tile in range(len(tile_starts) - 1):
+        begin, end = tile_starts[tile], tile_starts[tile + 1]
+        if begin == end:
+            continue
+        tile_y = tile // tiles_x
+        top, left = tile_y * TILE, (tile - tile_y * tiles_x) * TILE
+        columns, rows = min(TILE, width - left), min(TILE, height - top)
+        _resume(state, ends, tile * ENDS, gradient, top * pitch + 4 * left, pitch, columns, rows)
+        _unblend_tile(screen, members, covers, owners, begin, end, left, top, state, sums)

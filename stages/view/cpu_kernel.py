@@ -1,4 +1,4 @@
-"""What the CPU rasterizer's compiled kernels share: the constants of the image model, tiles and lanes, exp2.
+"""What the CPU rasterizer's compiled kernels share: the constants of the image model, tiles and blocks, compilation.
 
 The image model is gsplat's, number for number, so that one set of kernels looks alike on both backends.
 """
@@ -29,18 +29,19 @@ MIN_TRANSMITTANCE = f32(1e-4)  # a pixel ends before the kernel that would take 
 CULL_SIGMA = f32(3.33)  # exp(-3.33^2 / 2) < 1/255: beyond it nothing of a kernel is left
 FIELD_MARGIN = f32(0.15)  # the projection is linearised at most 15% of the image outside each border
 
-# ---- tiles and lanes
-TILE = 32  # pixels per tile edge
-LANES = 8  # pixels of a row handled together: one AVX register
-STRIDE = TILE + 2 * LANES  # floats per row of a tile plane: a group of lanes may run past the border
-PLANE = TILE * STRIDE + 80  # floats per tile plane; the odd 80 keep planes from sharing cache sets
+# ---- tiles and blocks
+TILE_BITS, EDGE_BITS = 5, 2
+TILE = 1 << TILE_BITS  # pixels per tile edge
+EDGE = 1 << EDGE_BITS  # pixels per block edge
+LANES = EDGE * EDGE  # pixels of a block, handled together
+ACROSS_BITS = TILE_BITS - EDGE_BITS  # blocks in a row of a tile, as a power of two
+BLOCKS = 1 << 2 * ACROSS_BITS  # blocks of a tile: as many as a uint64 has bits
 
-# ---- columns of the table of projected kernels ("screen", (F, N, SCREEN_COLUMNS))
-MEAN_X, MEAN_Y, CONIC_XX, CONIC_XY, CONIC_YY, LOG2_OPACITY, RED, GREEN, BLUE = range(9)
-SCREEN_COLUMNS = 9
+# ---- a projected kernel ("screen", (F, N, RECORD)): one cache line
+MEAN_X, MEAN_Y, CONIC_XX, CONIC_XY, CONIC_YY, OPACITY, RED, GREEN, BLUE, DEPTH, X0, X1, Y0, Y1 = range(14)
+RECORD = 16
+SUMS = 9  # numbers of a kernel in a tile on the way back: see `blend_backward`
 LOG2_E = f32(math.log2(math.e))
-# a hair below log2(1/255): the row ranges must not lose a pixel to rounding
-LOG2_MIN_ALPHA = f32(math.log2(1 / 255) - 1e-5)
 
 # reassociation lets LLVM vectorise sums; without nnan/ninf the guards against bad input stay in the code
 _CAREFUL = {"reassoc", "nsz", "arcp", "contract"}
@@ -66,38 +67,16 @@ def kernel(*, parallel: bool = False, careful: bool = False, inline: bool = Fals
 
 
 @intrinsic
-def float_of_bits(_typing, _bits):
-    """Reinterpret int32 bits as float32."""
-    return types.float32(types.int32), lambda _context, builder, _signature, values: builder.bitcast(values[0], ir.FloatType())
-
-
-@intrinsic
 def bits_of_float(_typing, _value):
     """Reinterpret a float32 as int32 bits; for positive floats the order is the same."""
     return types.int32(types.float32), lambda _context, builder, _signature, values: builder.bitcast(values[0], ir.IntType(32))
 
 
 def _exp2_coefficients(degree: int) -> list[np.float32]:
-    """Chebyshev fit of 2^x on [-1, 0], lowest power first; degree 6 is exact to float32."""
+    """Chebyshev fit of 2^x on [-1, 0], lowest power first; degree 5 is exact to float32."""
     nodes = 0.5 * np.cos(np.pi * (np.arange(200) + 0.5) / 200) - 0.5
     fit = np.polynomial.chebyshev.Chebyshev.fit(nodes, 2.0**nodes, degree, domain=[-1, 0])
     return [f32(c) for c in fit.convert(kind=np.polynomial.Polynomial).coef]
 
 
-_E0, _E1, _E2, _E3, _E4, _E5, _E6 = _exp2_coefficients(6)
-
-
-@kernel(inline=True)
-def exp2(x):
-    """2^x of a float32: the whole part into the exponent bits, a polynomial for the rest. It vectorises, libm does not."""
-    x = max(x, f32(-126.0))
-    whole = i32(x)
-    rest = x - f32(whole)
-    p = _E6
-    p = p * rest + _E5
-    p = p * rest + _E4
-    p = p * rest + _E3
-    p = p * rest + _E2
-    p = p * rest + _E1
-    p = p * rest + _E0
-    return p * float_of_bits(i32((whole + i32(127)) << i32(23)))
+EXP2_COEFFICIENTS = _exp2_coefficients(5)

@@ -1,33 +1,18 @@
-"""Kernels from the world onto the screen, and gradients back (EWA splatting, first-order projection)."""
+"""Kernels from the world onto the screen, and gradients back (EWA splatting, first-order projection).
+
+Sixteen kernels at a time. Numbers of the world lie in planes, one of each kind: x, y, z, then the six numbers xx, xy, xz,
+yy, yz, zz of the covariance. The last sixteen may overlap those before: they are computed twice, to the same result.
+"""
 
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
-from .cpu_kernel import (
-    BLUE,
-    CONIC_XX,
-    CONIC_XY,
-    CONIC_YY,
-    CULL_SIGMA,
-    DILATION,
-    FAR,
-    FIELD_MARGIN,
-    GREEN,
-    LOG2_E,
-    LOG2_OPACITY,
-    MEAN_X,
-    MEAN_Y,
-    MIN_ALPHA,
-    NEAR,
-    RED,
-    f32,
-    i32,
-    kernel,
-)
+from .cpu_kernel import CULL_SIGMA, DILATION, FAR, FIELD_MARGIN, LANES, LOG2_E, MIN_ALPHA, NEAR, RECORD, f32, kernel
+from .cpu_vector import down, gather, least, load, load_columns, log2_above, most, root, scatter, spread, store, store_columns, up, where
 
-BLOCK = 1024  # kernels per parallel task
+WORLD = 9  # planes of numbers of the world
+SCREEN_GRADIENTS = 10  # planes: kernel's sums over pixels (9) and the largest of all, see `gather_sums`
 
 # columns of the camera table: rotation rows 0..8, then
 SHIFT_X, SHIFT_Y, SHIFT_Z, FOCAL_X, FOCAL_Y, CENTER_X, CENTER_Y, LOW_X, HIGH_X, LOW_Y, HIGH_Y = range(9, 20)
@@ -46,6 +31,52 @@ def camera_table(view: np.ndarray, intrinsics: np.ndarray, width: int, height: i
     return table
 
 
+@kernel(careful=True)
+def spread_world(means, covariances, frame, world):
+    """The planes of one frame from rows as torch has them.
+
+    Parameters:
+        means, covariances: [m, (F, N, 3); m^2, (F, N, 3, 3)]
+        world: Written. [(WORLD, N)]
+    """
+    count = means.shape[1]
+    half = f32(0.5)
+    for step in range(0, count, LANES):
+        n = min(step, count - LANES)
+        at = 3 * (frame * count + n)
+        for k in range(3):
+            store(world, k * count + n, gather(means, at + k, 3))
+        at = 9 * (frame * count + n)
+        store(world, 3 * count + n, gather(covariances, at, 9))
+        store(world, 4 * count + n, half * (gather(covariances, at + 1, 9) + gather(covariances, at + 3, 9)))
+        store(world, 5 * count + n, half * (gather(covariances, at + 2, 9) + gather(covariances, at + 6, 9)))
+        store(world, 6 * count + n, gather(covariances, at + 4, 9))
+        store(world, 7 * count + n, half * (gather(covariances, at + 5, 9) + gather(covariances, at + 7, 9)))
+        store(world, 8 * count + n, gather(covariances, at + 8, 9))
+
+
+@kernel(careful=True)
+def collect_world(world, frame, grad_means, grad_covariances):
+    """Rows as torch has them from the planes of one frame: the inverse of `spread_world`, for gradients."""
+    count = world.shape[1]
+    for step in range(0, count, LANES):
+        n = min(step, count - LANES)
+        at = 3 * (frame * count + n)
+        for k in range(3):
+            scatter(grad_means, at + k, 3, load(world, k * count + n))
+        at = 9 * (frame * count + n)
+        scatter(grad_covariances, at, 9, load(world, 3 * count + n))
+        scatter(grad_covariances, at + 4, 9, load(world, 6 * count + n))
+        scatter(grad_covariances, at + 8, 9, load(world, 8 * count + n))
+        xy, xz, yz = load(world, 4 * count + n), load(world, 5 * count + n), load(world, 7 * count + n)
+        scatter(grad_covariances, at + 1, 9, xy)
+        scatter(grad_covariances, at + 3, 9, xy)
+        scatter(grad_covariances, at + 2, 9, xz)
+        scatter(grad_covariances, at + 6, 9, xz)
+        scatter(grad_covariances, at + 5, 9, yz)
+        scatter(grad_covariances, at + 7, 9, yz)
+
+
 @kernel(careful=True, inline=True)
 def _to_camera(camera, x, y, z):
     """World to camera. [m]"""
@@ -58,173 +89,187 @@ def _to_camera(camera, x, y, z):
 @kernel(careful=True, inline=True)
 def _jacobian(camera, cx, cy, inverse_depth):
     """d(screen)/d(world): rows (t00, t01, t02) and (t10, t11, t12) [px/m], and where it was linearised (slopes x/z, y/z)."""
-    slope_x = min(max(cx * inverse_depth, camera[LOW_X]), camera[HIGH_X])
-    slope_y = min(max(cy * inverse_depth, camera[LOW_Y]), camera[HIGH_Y])
-    a, b = camera[FOCAL_X] * inverse_depth, -camera[FOCAL_X] * slope_x * inverse_depth
-    c, d = camera[FOCAL_Y] * inverse_depth, -camera[FOCAL_Y] * slope_y * inverse_depth
-    t00, t01, t02 = a * camera[0] + b * camera[6], a * camera[1] + b * camera[7], a * camera[2] + b * camera[8]
-    t10, t11, t12 = c * camera[3] + d * camera[6], c * camera[4] + d * camera[7], c * camera[5] + d * camera[8]
+    slope_x = least(most(cx * inverse_depth, spread(camera[LOW_X])), spread(camera[HIGH_X]))
+    slope_y = least(most(cy * inverse_depth, spread(camera[LOW_Y])), spread(camera[HIGH_Y]))
+    a, c = camera[FOCAL_X] * inverse_depth, camera[FOCAL_Y] * inverse_depth
+    t00, t01, t02 = a * (camera[0] - slope_x * camera[6]), a * (camera[1] - slope_x * camera[7]), a * (camera[2] - slope_x * camera[8])
+    t10, t11, t12 = c * (camera[3] - slope_y * camera[6]), c * (camera[4] - slope_y * camera[7]), c * (camera[5] - slope_y * camera[8])
     return t00, t01, t02, t10, t11, t12, slope_x, slope_y
 
 
 @kernel(careful=True, inline=True)
-def _symmetric(m):
-    """The six numbers xx, xy, xz, yy, yz, zz of a matrix's symmetric part."""
-    half = f32(0.5)
-    return m[0, 0], half * (m[0, 1] + m[1, 0]), half * (m[0, 2] + m[2, 0]), m[1, 1], half * (m[1, 2] + m[2, 1]), m[2, 2]
-
-
-@kernel(parallel=True, careful=True)
-def project(means, covariances, opacities, colors, cameras, width, height, screen, rectangles, depths):
-    """Project every kernel of every frame.
-
-    Parameters:
-        means: [m, (F, N, 3)]
-        covariances: [m^2, (F, N, 3, 3)]
-        opacities: [(F or 1, N)]
-        colors: [(F or 1, N, 3)]
-        cameras: See `camera_table`. [(F, 20)]
-        width, height: [px]
-        screen: Written: centre, conic scaled by log2(e) (halved on the diagonal), log2 opacity, colour. [(F, N, 9)]
-        rectangles: Written: pixels the kernel can touch, x0, x1, y0, y1, half open; x1 = x0 where it is skipped. [(F, N, 4)]
-        depths: Written: along the camera axis. [m, (F, N)]
-    """
-    frames, count = means.shape[0], means.shape[1]
-    blocks = (count + BLOCK - 1) // BLOCK
-    for task in prange(frames * blocks):
-        frame = task // blocks
-        start = (task - frame * blocks) * BLOCK
-        camera = cameras[frame]
-        own_opacity, own_color = min(frame, opacities.shape[0] - 1), min(frame, colors.shape[0] - 1)
-        for n in range(start, min(count, start + BLOCK)):
-            rectangles[frame, n, :] = 0
-            opacity = opacities[own_opacity, n]
-            cx, cy, cz = _to_camera(camera, means[frame, n, 0], means[frame, n, 1], means[frame, n, 2])
-            depths[frame, n] = cz
-            color = colors[own_color, n]
-            # written as "not inside" so that NaN is skipped too
-            if not (cz >= NEAR and cz <= FAR and opacity >= MIN_ALPHA and opacity < np.inf and abs(color[0] + color[1] + color[2]) < np.inf):
-                continue
-            inverse_depth = f32(1) / cz
-            t00, t01, t02, t10, t11, t12, _, _ = _jacobian(camera, cx, cy, inverse_depth)
-            xx, xy, xz, yy, yz, zz = _symmetric(covariances[frame, n])
-            u0, u1, u2 = xx * t00 + xy * t01 + xz * t02, xy * t00 + yy * t01 + yz * t02, xz * t00 + yz * t01 + zz * t02
-            v0, v1, v2 = xx * t10 + xy * t11 + xz * t12, xy * t10 + yy * t11 + yz * t12, xz * t10 + yz * t11 + zz * t12
-            sxx = t00 * u0 + t01 * u1 + t02 * u2 + DILATION
-            sxy = t10 * u0 + t11 * u1 + t12 * u2
-            syy = t10 * v0 + t11 * v1 + t12 * v2 + DILATION
-            determinant = sxx * syy - sxy * sxy
-            if not (determinant > 0 and determinant < np.inf and sxx > 0):
-                continue
-            mean_x = camera[FOCAL_X] * cx * inverse_depth + camera[CENTER_X]
-            mean_y = camera[FOCAL_Y] * cy * inverse_depth + camera[CENTER_Y]
-            sigmas = min(CULL_SIGMA, np.sqrt(f32(2) * np.log(opacity * f32(255))))
-            extent_x, extent_y = sigmas * np.sqrt(sxx), sigmas * np.sqrt(syy)
-            if not (mean_x + extent_x > 0 and mean_x - extent_x < width and mean_y + extent_y > 0 and mean_y - extent_y < height):
-                continue
-            # pixels whose centre (index + 0.5) lies inside the extent, and a hair more
-            slack = f32(0.5 + 1e-3)
-            x0, x1 = i32(max(np.ceil(mean_x - extent_x - slack), f32(0))), i32(min(np.floor(mean_x + extent_x + slack), f32(width)))
-            y0, y1 = i32(max(np.ceil(mean_y - extent_y - slack), f32(0))), i32(min(np.floor(mean_y + extent_y + slack), f32(height)))
-            if x1 <= x0 or y1 <= y0:
-                continue
-            rectangle, row, scale = rectangles[frame, n], screen[frame, n], LOG2_E / determinant
-            rectangle[0], rectangle[1], rectangle[2], rectangle[3] = x0, x1, y0, y1
-            row[MEAN_X], row[MEAN_Y] = mean_x, mean_y
-            row[CONIC_XX], row[CONIC_XY], row[CONIC_YY] = f32(0.5) * syy * scale, -sxy * scale, f32(0.5) * sxx * scale
-            row[LOG2_OPACITY] = np.log2(opacity)
-            row[RED], row[GREEN], row[BLUE] = color[0], color[1], color[2]
-
-
-@kernel(parallel=True, careful=True)
-def project_backward(means, covariances, opacities, cameras, screen, slots, first_slot, sums, grad_means, grad_covariances, grad_opacities, grad_colors):
-    """Gradients on the screen into gradients in the world.
-
-    Parameters:
-        means, covariances, opacities, cameras, screen: As in `project`.
-        slots: Kernel n of frame f owns rows first_slot[f] + slots[f, n] .. first_slot[f] + slots[f, n + 1] of `sums`. [(F, N + 1)]
-        first_slot: [(F,)]
-        sums: Per kernel and tile, over pixels with s = alpha dL/dalpha and d = centre - pixel: s, s dx, s dy, s dx^2,
-            s dx dy, s dy^2, then the weight times the colour gradient. [(S, 9)]
-        grad_means, grad_covariances, grad_opacities, grad_colors: Written. [(F, N, 3), (F, N, 3, 3), (F, N), (F, N, 3)]
-    """
-    frames, count = means.shape[0], means.shape[1]
-    blocks = (count + BLOCK - 1) // BLOCK
-    for task in prange(frames * blocks):
-        frame = task // blocks
-        start = (task - frame * blocks) * BLOCK
-        camera = cameras[frame]
-        own_opacity = min(frame, opacities.shape[0] - 1)
-        for n in range(start, min(count, start + BLOCK)):
-            begin, end = first_slot[frame] + slots[frame, n], first_slot[frame] + slots[frame, n + 1]
-            if end <= begin:
-                grad_means[frame, n, :] = 0
-                grad_covariances[frame, n, :, :] = 0
-                grad_opacities[frame, n] = 0
-                grad_colors[frame, n, :] = 0
-                continue
-            s = sx = sy = sxx = sxy = syy = red = green = blue = f32(0)
-            for slot in range(begin, end):
-                s += sums[slot, 0]
-                sx += sums[slot, 1]
-                sy += sums[slot, 2]
-                sxx += sums[slot, 3]
-                sxy += sums[slot, 4]
-                syy += sums[slot, 5]
-                red += sums[slot, 6]
-                green += sums[slot, 7]
-                blue += sums[slot, 8]
-            grad_colors[frame, n, 0], grad_colors[frame, n, 1], grad_colors[frame, n, 2] = red, green, blue
-            grad_opacities[frame, n] = s / opacities[own_opacity, n]
-            _world_gradient(
-                camera, means[frame, n], covariances[frame, n], screen[frame, n], sx, sy, sxx, sxy, syy, grad_means[frame, n], grad_covariances[frame, n]
-            )
+def _flat(t, xx, xy, xz, yy, yz, zz):
+    """T Sigma T^T: the covariance on the screen before dilation, xx, xy, yy. [px^2]"""
+    t00, t01, t02, t10, t11, t12 = t[0], t[1], t[2], t[3], t[4], t[5]
+    u0, u1, u2 = xx * t00 + xy * t01 + xz * t02, xy * t00 + yy * t01 + yz * t02, xz * t00 + yz * t01 + zz * t02
+    v0, v1, v2 = xx * t10 + xy * t11 + xz * t12, xy * t10 + yy * t11 + yz * t12, xz * t10 + yz * t11 + zz * t12
+    return t00 * u0 + t01 * u1 + t02 * u2, t10 * u0 + t11 * u1 + t12 * u2, t10 * v0 + t11 * v1 + t12 * v2
 
 
 @kernel(careful=True, inline=True)
-def _world_gradient(camera, mean, covariance, row, sx, sy, sxx, sxy, syy, grad_mean, grad_covariance):
-    """Gradient of one kernel's mean (3,) and covariance (3, 3) from its sums over pixels."""
-    # conic A, B, C without the log2(e) of `project`
-    a, b, c = f32(2) / LOG2_E * row[CONIC_XX], row[CONIC_XY] / LOG2_E, f32(2) / LOG2_E * row[CONIC_YY]
-    grad_x, grad_y = -(a * sx + b * sy), -(b * sx + c * sy)
-    # dL/d(conic) as a symmetric matrix G, then dL/d(screen covariance) = -Q G Q
-    ga, gb, gc = f32(-0.5) * sxx, f32(-0.5) * sxy, f32(-0.5) * syy
-    h00, h01, h10, h11 = a * ga + b * gb, a * gb + b * gc, b * ga + c * gb, b * gb + c * gc
-    s00, s01, s11 = -(h00 * a + h01 * b), -(h00 * b + h01 * c), -(h10 * b + h11 * c)
+def _load_world(world, n):
+    count = world.shape[1]
+    return (
+        load(world, n), load(world, count + n), load(world, 2 * count + n),
+        load(world, 3 * count + n), load(world, 4 * count + n), load(world, 5 * count + n),
+        load(world, 6 * count + n), load(world, 7 * count + n), load(world, 8 * count + n),
+    )  # fmt: skip
 
-    cx, cy, cz = _to_camera(camera, mean[0], mean[1], mean[2])
-    inverse_depth = f32(1) / cz
-    t00, t01, t02, t10, t11, t12, slope_x, slope_y = _jacobian(camera, cx, cy, inverse_depth)
-    # p, q = rows of S T; the covariance's gradient is T^T S T
-    p0, p1, p2 = s00 * t00 + s01 * t10, s00 * t01 + s01 * t11, s00 * t02 + s01 * t12
-    q0, q1, q2 = s01 * t00 + s11 * t10, s01 * t01 + s11 * t11, s01 * t02 + s11 * t12
-    grad_covariance[0, 0], grad_covariance[1, 1], grad_covariance[2, 2] = t00 * p0 + t10 * q0, t01 * p1 + t11 * q1, t02 * p2 + t12 * q2
-    grad_covariance[0, 1] = grad_covariance[1, 0] = t00 * p1 + t10 * q1
-    grad_covariance[0, 2] = grad_covariance[2, 0] = t00 * p2 + t10 * q2
-    grad_covariance[1, 2] = grad_covariance[2, 1] = t01 * p2 + t11 * q2
 
-    # dL/dT = 2 S T Sigma, contracted with dT/d(1/z and slopes)
-    xx, xy, xz, yy, yz, zz = _symmetric(covariance)
-    e0, e1, e2 = p0 * xx + p1 * xy + p2 * xz, p0 * xy + p1 * yy + p2 * yz, p0 * xz + p1 * yz + p2 * zz
-    g0, g1, g2 = q0 * xx + q1 * xy + q2 * xz, q0 * xy + q1 * yy + q2 * yz, q0 * xz + q1 * yz + q2 * zz
-    along_a = f32(2) * (e0 * camera[0] + e1 * camera[1] + e2 * camera[2])
-    along_b = f32(2) * (e0 * camera[6] + e1 * camera[7] + e2 * camera[8])
-    along_c = f32(2) * (g0 * camera[3] + g1 * camera[4] + g2 * camera[5])
-    along_d = f32(2) * (g0 * camera[6] + g1 * camera[7] + g2 * camera[8])
+@kernel(careful=True)
+def project(world, opacities, colors, camera, width, height, antialiased, floor, screen):
+    """Project the kernels of one frame.
+
+    Parameters:
+        world: [(WORLD, N)]
+        opacities: [(N,)]
+        colors: Planes of red, green, blue. [(3, N)]
+        camera: See `camera_table`. [(20,)]
+        width, height: [px]
+        antialiased: Fainten kernels by what the dilation adds to their area (gsplat's rasterize_mode "antialiased").
+        floor: Kernels whose centre lies below are skipped; minus infinity for none. [m]
+        screen: Written: records of centre, conic scaled by log2(e) (halved on the diagonal), opacity, colour, depth and
+            the pixels the kernel can touch, x0, x1, y0, y1, half open; x1 = x0 where it is skipped. [(N, RECORD)]
+    """
+    count = world.shape[1]
+    zero, infinite = spread(f32(0)), f32(np.inf)
+    for step in range(0, count, LANES):
+        n = min(step, count - LANES)
+        x, y, z, xx, xy, xz, yy, yz, zz = _load_world(world, n)
+        opacity, red, green, blue = load(opacities, n), load(colors, n), load(colors, count + n), load(colors, 2 * count + n)
+        cx, cy, cz = _to_camera(camera, x, y, z)
+        inverse_depth = f32(1) / cz
+        t = _jacobian(camera, cx, cy, inverse_depth)
+        raw_xx, raw_xy, raw_yy = _flat(t, xx, xy, xz, yy, yz, zz)
+        sxx, syy = raw_xx + DILATION, raw_yy + DILATION
+        determinant = sxx * syy - raw_xy * raw_xy
+        # written as "inside" so that NaN is skipped too
+        good = (determinant > f32(0)) & (determinant < infinite) & (sxx > f32(0)) & (cz >= NEAR) & (cz <= FAR) & (y >= floor)
+        total = red + green + blue
+        good = good & (most(total, zero - total) < infinite)
+        if antialiased:
+            share = most(raw_xx * raw_yy - raw_xy * raw_xy, zero) / determinant
+            opacity = opacity * root(share)
+        good = good & (opacity >= MIN_ALPHA) & (opacity < infinite)
+        mean_x = camera[FOCAL_X] * cx * inverse_depth + camera[CENTER_X]
+        mean_y = camera[FOCAL_Y] * cy * inverse_depth + camera[CENTER_Y]
+        # where alpha falls to 1/255: half the square of the sigmas is ln(255 opacity)
+        sigmas = least(root(f32(2) / LOG2_E * log2_above(opacity * f32(255))), spread(CULL_SIGMA))
+        extent_x, extent_y = sigmas * root(sxx), sigmas * root(syy)
+        # pixels whose centre (index + 0.5) lies inside the extent, and a hair more
+        slack = f32(0.5 + 1e-3)
+        x0, x1 = most(up(mean_x - extent_x - slack), zero), least(down(mean_x + extent_x + slack), spread(f32(width)))
+        y0, y1 = most(up(mean_y - extent_y - slack), zero), least(down(mean_y + extent_y + slack), spread(f32(height)))
+        good = good & (x1 > x0) & (y1 > y0)
+        scale = LOG2_E / determinant
+        record = (
+            mean_x, mean_y, f32(0.5) * syy * scale, zero - raw_xy * scale, f32(0.5) * sxx * scale, opacity, red, green, blue, cz,
+            where(good, x0, zero), where(good, x1, zero), where(good, y0, zero), where(good, y1, zero), zero, zero,
+        )  # fmt: skip
+        store_columns(screen, n * RECORD, record)
+
+
+@kernel()
+def gather_sums(slots, sums, totals):
+    """Add up each kernel's sums over its tiles.
+
+    Parameters:
+        slots: Kernel n owns rows slots[n] .. slots[n + 1] of `sums`. [(N + 1,)]
+        sums: See `blend_backward`. [(S * SUMS,)]
+        totals: Written, in planes. [(SUMS, N)]
+    """
+    for n in range(totals.shape[1]):
+        s = sx = sy = sxx = sxy = syy = red = green = blue = f32(0)
+        for slot in range(slots[n], slots[n + 1]):
+            own = slot * 9
+            s += sums[own]
+            sx += sums[own + 1]
+            sy += sums[own + 2]
+            sxx += sums[own + 3]
+            sxy += sums[own + 4]
+            syy += sums[own + 5]
+            red += sums[own + 6]
+            green += sums[own + 7]
+            blue += sums[own + 8]
+        totals[0, n], totals[1, n], totals[2, n], totals[3, n], totals[4, n], totals[5, n] = s, sx, sy, sxx, sxy, syy
+        totals[6, n], totals[7, n], totals[8, n] = red, green, blue
+
+
+@kernel(careful=True, inline=True)
+def _mean_gradient(camera, cx, cy, inverse_depth, slope_x, slope_y, grad_x, grad_y, along):
+    """Gradient of the centre in the camera's frame: of the projected centre and of where the projection is linearised."""
+    along_a, along_b, along_c, along_d = along
     fx, fy, square = camera[FOCAL_X], camera[FOCAL_Y], inverse_depth * inverse_depth
-    vx, vy = fx * inverse_depth * grad_x, fy * inverse_depth * grad_y
-    vz = -square * (fx * (cx * grad_x + along_a) + fy * (cy * grad_y + along_c))
+    zero = spread(f32(0))
     # a slope held at the margin of the field of view does not follow the kernel sideways
-    if slope_x == cx * inverse_depth:
-        vx -= fx * square * along_b
-        vz += f32(2) * fx * slope_x * square * along_b
-    else:
-        vz += fx * slope_x * square * along_b
-    if slope_y == cy * inverse_depth:
-        vy -= fy * square * along_d
-        vz += f32(2) * fy * slope_y * square * along_d
-    else:
-        vz += fy * slope_y * square * along_d
-    grad_mean[0] = camera[0] * vx + camera[3] * vy + camera[6] * vz
-    grad_mean[1] = camera[1] * vx + camera[4] * vy + camera[7] * vz
-    grad_mean[2] = camera[2] * vx + camera[5] * vy + camera[8] * vz
+    free_x, free_y = slope_x == cx * inverse_depth, slope_y == cy * inverse_depth
+    side_x, side_y = fx * square * along_b, fy * square * along_d
+    vx = fx * inverse_depth * grad_x - where(free_x, side_x, zero)
+    vy = fy * inverse_depth * grad_y - where(free_y, side_y, zero)
+    vz = slope_x * where(free_x, side_x + side_x, side_x) + slope_y * where(free_y, side_y + side_y, side_y)
+    vz = vz - square * (fx * (cx * grad_x + along_a) + fy * (cy * grad_y + along_c))
+    return vx, vy, vz
+
+
+@kernel(careful=True)
+def project_backward(world, opacities, camera, antialiased, screen, totals, grad_world, grad_opacities, grad_colors):
+    """Gradients on the screen into gradients in the world, for one frame.
+
+    Parameters:
+        world, opacities, camera, antialiased, screen: As in `project`.
+        totals: See `gather_sums`. [(SUMS, N)]
+        grad_world: Written. [(WORLD, N)]
+        grad_opacities: Written. [(N,)]
+        grad_colors: Written, in rows. [(N, 3)]
+    """
+    count = world.shape[1]
+    zero = spread(f32(0))
+    for step in range(0, count, LANES):
+        n = min(step, count - LANES)
+        record = load_columns(screen, n * RECORD)
+        seen = record[11] > record[10]
+        s, sx, sy = load(totals, n), load(totals, count + n), load(totals, 2 * count + n)
+        sxx, sxy, syy = load(totals, 3 * count + n), load(totals, 4 * count + n), load(totals, 5 * count + n)
+        for k in range(3):
+            scatter(grad_colors, 3 * n + k, 3, load(totals, (6 + k) * count + n))
+        store(grad_opacities, n, where(seen, s / load(opacities, n), zero))
+
+        # conic A, B, C without the log2(e) of `project`
+        a, b, c = f32(2) / LOG2_E * record[2], f32(1) / LOG2_E * record[3], f32(2) / LOG2_E * record[4]
+        grad_x, grad_y = zero - (a * sx + b * sy), zero - (b * sx + c * sy)
+        # dL/d(conic) as a symmetric matrix G = -sums / 2, then dL/d(screen covariance) = -Q G Q
+        h00, h01, h10, h11 = a * sxx + b * sxy, a * sxy + b * syy, b * sxx + c * sxy, b * sxy + c * syy
+        half = f32(0.5)
+        s00, s01, s11 = half * (h00 * a + h01 * b), half * (h00 * b + h01 * c), half * (h10 * b + h11 * c)
+
+        x, y, z, xx, xy, xz, yy, yz, zz = _load_world(world, n)
+        cx, cy, cz = _to_camera(camera, x, y, z)
+        inverse_depth = f32(1) / cz
+        t = _jacobian(camera, cx, cy, inverse_depth)
+        t00, t01, t02, t10, t11, t12, slope_x, slope_y = t
+        if antialiased:
+            # opacity x sqrt(det raw / det dilated): d log = (raw^-1 - dilated^-1) / 2
+            raw_xx, raw_xy, raw_yy = _flat(t, xx, xy, xz, yy, yz, zz)
+            scale = half * s / most(raw_xx * raw_yy - raw_xy * raw_xy, spread(f32(1e-12)))
+            s00, s01, s11 = s00 + scale * raw_yy - half * s * a, s01 - scale * raw_xy - half * s * b, s11 + scale * raw_xx - half * s * c
+        # p, q = rows of S T; the covariance's gradient is T^T S T
+        p0, p1, p2 = s00 * t00 + s01 * t10, s00 * t01 + s01 * t11, s00 * t02 + s01 * t12
+        q0, q1, q2 = s01 * t00 + s11 * t10, s01 * t01 + s11 * t11, s01 * t02 + s11 * t12
+        store(grad_world, 3 * count + n, where(seen, t00 * p0 + t10 * q0, zero))
+        store(grad_world, 4 * count + n, where(seen, t00 * p1 + t10 * q1, zero))
+        store(grad_world, 5 * count + n, where(seen, t00 * p2 + t10 * q2, zero))
+        store(grad_world, 6 * count + n, where(seen, t01 * p1 + t11 * q1, zero))
+        store(grad_world, 7 * count + n, where(seen, t01 * p2 + t11 * q2, zero))
+        store(grad_world, 8 * count + n, where(seen, t02 * p2 + t12 * q2, zero))
+
+        # dL/dT = 2 S T Sigma, contracted with dT/d(1/z and slopes)
+        e0, e1, e2 = p0 * xx + p1 * xy + p2 * xz, p0 * xy + p1 * yy + p2 * yz, p0 * xz + p1 * yz + p2 * zz
+        g0, g1, g2 = q0 * xx + q1 * xy + q2 * xz, q0 * xy + q1 * yy + q2 * yz, q0 * xz + q1 * yz + q2 * zz
+        two = f32(2)
+        along = (
+            two * (e0 * camera[0] + e1 * camera[1] + e2 * camera[2]), two * (e0 * camera[6] + e1 * camera[7] + e2 * camera[8]),
+            two * (g0 * camera[3] + g1 * camera[4] + g2 * camera[5]), two * (g0 * camera[6] + g1 * camera[7] + g2 * camera[8]),
+        )  # fmt: skip
+        vx, vy, vz = _mean_gradient(camera, cx, cy, inverse_depth, slope_x, slope_y, grad_x, grad_y, along)
+        for k in range(3):
+            store(grad_world, k * count + n, where(seen, camera[k] * vx + camera[3 + k] * vy + camera[6 + k] * vz, zero))

@@ -16,7 +16,9 @@ def available() -> bool:
     return torch.cuda.is_available() and find_spec("gsplat") is not None
 
 
-def rasterize(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> torch.Tensor:
+def rasterize(
+    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+) -> torch.Tensor:
     """Premultiplied rgba (F, H, W, 4) float32 of kernels on the GPU; arguments as `rasterize.render`.
 
     gsplat compiles its kernels the first time they are called on a machine, which takes minutes and needs nvcc, a C++
@@ -57,6 +59,7 @@ def rasterize(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.T
             covars=covariances,
             sh_degree=None,
             backgrounds=None,
+            rasterize_mode="antialiased" if antialiased else "classic",
         )
     except (ImportError, AttributeError) as error:  # how gsplat reports that its compilation failed
         raise MissingError(f"backend cuda: gsplat's kernels could not be compiled ({error});", "install nvcc, g++ and ninja, or use --device cpu.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import torch
 
 from schemas.errors import InputError
@@ -18,9 +20,10 @@ def render(
     colors: torch.Tensor,
     camera: Camera,
     *,
+    antialiased: bool = False,
     backend: str = "auto",
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Blend Gaussian kernels front to back, METHOD equation (1); differentiable in the first four arguments.
+    """Blend Gaussian kernels front to back, METHOD equation (1); differentiable in the first four arguments and `camera.view`.
 
     Kernels with a value that is not finite, behind the camera, or fainter than 1/255 are skipped.
 
@@ -29,7 +32,9 @@ def render(
         covariances: Only the symmetric part counts. [m^2, (F, N, 3, 3)]
         opacities: Shared by the frames, or one set each. [0..1, (N,) or (F, N)]
         colors: [0..1, (N, 3) or (F, N, 3)]
-        camera: One camera per frame.
+        camera: One camera per frame. Where its view requires a gradient it receives one, as gsplat's viewmats do.
+        antialiased: Fainten kernels by what widening them to a pixel adds to their area: the opacity is multiplied by
+            sqrt(det raw / det widened), as gsplat's rasterize_mode "antialiased" does (Yu et al., Mip-Splatting, CVPR 2024).
         backend: "cpu" (numba), "cuda" (gsplat), or "auto": by the device of `means`.
 
     Returns:
@@ -41,16 +46,37 @@ def render(
         ValueError: Shapes that do not fit together (a bug of the caller).
     """
     _check_shapes(means, covariances, opacities, colors, camera)
+    chosen = choose(backend, camera, means)
+    if camera.view.requires_grad:
+        means, covariances, camera = _in_camera_frame(means, covariances, camera)
+    if chosen == "cuda":
+        from .cuda import rasterize
+    else:
+        from .cpu import rasterize
+    rgba = rasterize(means, covariances, opacities, colors, camera, antialiased).to(means.device, means.dtype)
+    return rgba[..., :3], rgba[..., 3:]
+
+
+def choose(backend: str, camera: Camera, like: torch.Tensor) -> str:
+    """ "cpu" or "cuda", for images of this camera and tensors like this one.
+
+    Raises:
+        InputError: The image has no pixels, or the backend is unknown.
+    """
     if camera.width < 1 or camera.height < 1:
         raise InputError(f"image size {camera.width} x {camera.height}: has no pixels;", "width and height must be at least 1.")
     if backend not in BACKENDS:
         raise InputError(f"backend {backend}: not one of {', '.join(BACKENDS)}.")
-    if backend == "cuda" or (backend == "auto" and means.is_cuda):
-        from .cuda import rasterize
-    else:
-        from .cpu import rasterize
-    rgba = rasterize(means, covariances, opacities, colors, camera).to(means.device, means.dtype)
-    return rgba[..., :3], rgba[..., 3:]
+    return "cuda" if backend == "cuda" or (backend == "auto" and like.is_cuda) else "cpu"
+
+
+def _in_camera_frame(means: torch.Tensor, covariances: torch.Tensor, camera: Camera) -> tuple[torch.Tensor, torch.Tensor, Camera]:
+    """The scene as the camera sees it, and the camera at the origin: gradients flow on to the view through torch."""
+    turn, shift = camera.view[:, :3, :3].to(means), camera.view[:, :3, 3].to(means)
+    means = means @ turn.transpose(1, 2) + shift[:, None]
+    covariances = turn[:, None] @ covariances @ turn[:, None].transpose(-1, -2)
+    unmoved = torch.eye(4, dtype=camera.view.dtype, device=camera.view.device).expand_as(camera.view)
+    return means, covariances, dataclasses.replace(camera, view=unmoved)
 
 
 def _check_shapes(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> None:

@@ -27,6 +27,12 @@ def project(means: torch.Tensor, covariances: torch.Tensor, camera: Camera) -> t
     return torch.stack([fx * x / z + cx, fy * y / z + cy], -1), flat, z
 
 
+def compensation(flat: torch.Tensor) -> torch.Tensor:
+    """What antialiasing multiplies the opacity by: sqrt(det before / det after the dilation). [(N, 2, 2) -> (N,)]"""
+    raw = flat - 0.3 * torch.eye(2).to(flat)
+    return (torch.linalg.det(raw).clamp(min=0) / torch.linalg.det(flat)).sqrt()
+
+
 def composite(centers: torch.Tensor, flat: torch.Tensor, depths: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> torch.Tensor:
     """Front to back over all pixels: premultiplied rgba [(H, W, 4)]."""
     order = torch.argsort(depths.detach().float(), stable=True)
@@ -47,12 +53,16 @@ def composite(centers: torch.Tensor, flat: torch.Tensor, depths: torch.Tensor, o
     return torch.cat([rgb, 1 - through[:, -1:]], 1).reshape(camera.height, camera.width, 4)
 
 
-def render(means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera) -> torch.Tensor:
+def render(
+    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+) -> torch.Tensor:
     """All frames: (F, N, 3), (F, N, 3, 3), (N,), (N, 3) -> premultiplied rgba (F, H, W, 4)."""
     images = []
     for frame in range(len(means)):
         one = Camera(camera.view[frame : frame + 1], camera.intrinsics[frame : frame + 1], camera.width, camera.height)
-        images.append(composite(*project(means[frame], covariances[frame], one), opacities, colors, one))
+        centers, flat, depths = project(means[frame], covariances[frame], one)
+        own = opacities * compensation(flat) if antialiased else opacities
+        images.append(composite(centers, flat, depths, own, colors if colors.ndim == 2 else colors[frame], one))
     return torch.stack(images)
 
 

@@ -6,6 +6,8 @@ pixels are bounded, not the maximum.
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -25,13 +27,14 @@ def camera(frames: int, width: int, height: int, distance: float = 2.2) -> Camer
 CASES = [(400, 0.02, 2.2, 0), (60, 0.2, 2.2, 1), (150, 0.05, 0.5, 2)]
 
 
+@pytest.mark.parametrize("antialiased", [False, True])
 @pytest.mark.parametrize(("count", "size", "distance", "seed"), CASES)
-def test_image_and_gradients(count, size, distance, seed):
+def test_image_and_gradients(count, size, distance, seed, antialiased):
     frames, view = 2, camera(2, 52, 41, distance)
     exact = [t.requires_grad_() for t in dense_oracle.random_scene(frames, count, size, seed)]
     ours = [t.detach().float().requires_grad_() for t in exact]
-    wanted = dense_oracle.render(*exact, view)
-    image = torch.cat(render(*ours, view), -1)
+    wanted = dense_oracle.render(*exact, view, antialiased)
+    image = torch.cat(render(*ours, view, antialiased=antialiased), -1)
     error = (image.double() - wanted).detach().abs().numpy()
     assert wanted[..., 3].mean() > 0.2  # there is something to see
     assert np.median(error) < 1e-6
@@ -82,3 +85,36 @@ def test_oracle_projects_as_gsplat_does():
     torch.testing.assert_close(centers[seen], their_centers[0][seen], rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(depths[seen], their_depths[0][seen], rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(ours[seen], their_conics[0][seen], rtol=1e-7, atol=1e-9)
+
+
+def test_oracle_compensates_as_gsplat_does():
+    reference = pytest.importorskip("gsplat.cuda._torch_impl", reason="gsplat is not installed")
+    view = camera(1, 52, 41)
+    means, covariances, _, _ = dense_oracle.random_scene(1, 200, 0.05, 6)
+    _, flat, _ = dense_oracle.project(means[0], covariances[0], view)
+    radii, *_, theirs = reference._fully_fused_projection(
+        means[0], covariances[0], view.view, view.intrinsics, view.width, view.height, eps2d=0.3, near_plane=0.01, far_plane=1e10, calc_compensations=True
+    )
+    seen = (radii[0] > 0).all(-1)
+    torch.testing.assert_close(dense_oracle.compensation(flat)[seen], theirs[0][seen], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("antialiased", [False, True])
+def test_gradient_of_the_camera_is_the_oracles_and_the_finite_difference(antialiased):
+    view, scene = camera(2, 40, 32), dense_oracle.random_scene(2, 20, 0.12, 8)
+    weight = torch.rand(2, 32, 40, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+    def loss(matrices: torch.Tensor) -> torch.Tensor:
+        return (dense_oracle.render(*scene, dataclasses.replace(view, view=matrices), antialiased) * weight).sum()
+
+    exact = view.view.clone().requires_grad_()
+    loss(exact).backward()
+    ours = view.view.float().requires_grad_()
+    image = torch.cat(render(*[t.float() for t in scene], dataclasses.replace(view, view=ours), antialiased=antialiased), -1)
+    (image * weight.float()).sum().backward()
+    assert (ours.grad.double() - exact.grad)[:, :3].norm() < 3e-3 * exact.grad[:, :3].norm()
+    direction = torch.randn(2, 4, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    direction[:, 3] = 0
+    step = 1e-9 * direction
+    difference = float(loss(view.view + step) - loss(view.view - step)) / 2e-9
+    assert difference == pytest.approx(float((exact.grad * direction).sum()), rel=1e-3)

@@ -1,0 +1,70 @@
+"""View-dependent colour: real spherical harmonics of degree 0 to 3, turned with the surface (METHOD 2).
+
+Signs and order are those of 3D Gaussian splatting (Kerbl et al. 2023) and gsplat: colour = max(0, 0.5 + sum_k Y_k(d) c_k)
+with d from the camera to the kernel.
+"""
+
+from __future__ import annotations
+
+import torch
+
+DEGREES = {1: 0, 4: 1, 9: 2, 16: 3}  # number of coefficients -> degree
+_C0, _C1 = 0.28209479177387814, 0.4886025119029199
+_C2 = (1.0925484305920792, -1.0925484305920792, 0.31539156525252005, -1.0925484305920792, 0.5462742152960396)
+_C3 = (-0.5900435899266435, 2.890611442640554, -0.4570457994644658, 0.3731763325901154, -0.4570457994644658, 1.445305721320277, -0.5900435899266435)
+
+
+def basis(directions: torch.Tensor, degree: int) -> torch.Tensor:
+    """Y_k of unit vectors. [(..., 3) -> (..., (degree + 1)^2)]"""
+    x, y, z = directions.unbind(-1)
+    terms = [torch.full_like(x, _C0)]
+    if degree > 0:
+        terms += [-_C1 * y, _C1 * z, -_C1 * x]
+    if degree > 1:
+        xx, yy, zz = x * x, y * y, z * z
+        terms += [_C2[0] * x * y, _C2[1] * y * z, _C2[2] * (2 * zz - xx - yy), _C2[3] * x * z, _C2[4] * (xx - yy)]
+    if degree > 2:
+        terms += [
+            _C3[0] * y * (3 * xx - yy), _C3[1] * x * y * z, _C3[2] * y * (4 * zz - xx - yy), _C3[3] * z * (2 * zz - 3 * xx - 3 * yy),
+            _C3[4] * x * (4 * zz - xx - yy), _C3[5] * z * (xx - yy), _C3[6] * x * (xx - 3 * yy),
+        ]  # fmt: skip
+    return torch.stack(terms, -1)
+
+
+def nearest_rotation(linear: torch.Tensor, steps: int = 12) -> torch.Tensor:
+    """The rotation nearest to each matrix of positive determinant. [(..., 3, 3) -> (..., 3, 3)]
+
+    Newton's iteration for the polar factor, X <- (X + X^-T) / 2: smooth where the matrix is, and its derivative needs no
+    distinct singular values, unlike that of an SVD.
+    """
+    turn = linear
+    for _ in range(steps):
+        turn = 0.5 * (turn + torch.linalg.inv(turn).transpose(-1, -2))
+    return turn
+
+
+def colors(coefficients: torch.Tensor, means: torch.Tensor, camera_positions: torch.Tensor, linear: torch.Tensor | None = None) -> torch.Tensor:
+    """Colour of each kernel as each frame's camera sees it.
+
+    To turn the harmonics with a deforming surface is to turn the direction back: the function on the sphere is looked
+    up where the direction was at rest, R^T d with R the nearest rotation of the deformation's gradient.
+
+    Parameters:
+        coefficients: At rest. [(N, 1 | 4 | 9 | 16, 3)]
+        means: Posed centres. [m, (F, N, 3)]
+        camera_positions: [m, (F, 3)]
+        linear: Gradient of the deformation at each kernel, None for none. [(F, N, 3, 3)]
+
+    Returns:
+        [0.., (F, N, 3)]
+
+    Raises:
+        ValueError: No such number of coefficients (a bug of the caller).
+    """
+    degree = DEGREES.get(coefficients.shape[1])
+    if degree is None:
+        raise ValueError(f"coefficients have shape {tuple(coefficients.shape)}: 1, 4, 9 or 16 per channel are needed")
+    direction = torch.nn.functional.normalize(means - camera_positions[:, None].to(means), dim=-1)
+    if linear is not None and degree > 0:
+        direction = (nearest_rotation(linear).transpose(-1, -2) @ direction[..., None])[..., 0]
+    return (0.5 + torch.einsum("fnk,nkc->fnc", basis(direction, degree), coefficients)).clamp(min=0)
