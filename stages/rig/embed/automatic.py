@@ -55,7 +55,8 @@ def embed(points: np.ndarray, faces: np.ndarray, template: str = "") -> Skeleton
     grid = field.build(points, faces)
     voxels = medial.voxel_graph(grid)
     spheres = medial.pack(grid, voxels)
-    ends = tips.find(voxels, spheres, float((high - low).max()))
+    plane = float(grid.origin[0] + 0.5 * grid.step * (grid.inside.shape[0] - 1)) if grid.symmetry > field.SYMMETRIC else None
+    ends = tips.find(voxels, spheres, float((high - low).max()), plane)
     body = search.Body(spheres, ends, low, high)
     found = search.choose(body, template)
     if not found:

@@ -14,7 +14,7 @@ from scipy import ndimage
 VOXELS = 80  # along the longest side
 _MARGIN = 2  # voxels of air around the mesh
 _INSIDE = 0.5  # winding number
-_SYMMETRIC = 0.8
+SYMMETRIC = 0.8
 _SAMPLES_PER_VOXEL = 3.0  # points a voxel's side apart, to find what is thinner than a voxel
 
 
@@ -29,7 +29,7 @@ class Field:
         depth: Distance from a voxel's centre to the surface, 0 outside. [m, (X, Y, Z)]
         thin: Share of the body's voxels that no winding number has, only the surface: sheets and open shells.
         symmetry: Common to the body and its mirror image in the middle of x, of what either has; a body above
-            `_SYMMETRIC` is completed to an exactly symmetric one.
+            `SYMMETRIC` is completed to an exactly symmetric one.
     """
 
     origin: np.ndarray
@@ -74,7 +74,7 @@ def build(points: np.ndarray, faces: np.ndarray, voxels: int = VOXELS) -> Field:
     inside = solid | sheet
     flipped = inside[::-1]  # the grid is centred on the bounding box
     common = float((inside & flipped).sum() / max((inside | flipped).sum(), 1))
-    if common > _SYMMETRIC:
+    if common > SYMMETRIC:
         inside = inside | flipped
     depth = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1, 1:-1] * step
     depth = np.where(inside, np.maximum(depth - 0.5 * step, 0.5 * step), 0.0)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import math
 
 import numpy as np
 
@@ -24,8 +25,9 @@ _MOST_PAIRS = 6
 _MOST_SINGLE = 5
 _MOST_WAYS = 60  # of giving pairs to limbs, the cheapest so far
 _MOST_TRIED = 150  # of those with heads and tails, for which pelvis and chest are sought
-_HEAD_WIDTH = 0.2  # of the extent: pairs farther from the middle do not grow on a head
+_HEAD_WIDTH = 0.3  # of the extent: pairs farther from the middle do not grow on a head
 _UNUSED = 1.2  # cost of a tip that no limb explains, by its prominence in extents
+_MOST_UNUSED = 0.6  # which all together come near: plates and spikes must not outvote the legs
 _TOES = 0.2  # of the extent: ends this close to the end of a limb are its toes
 _STANDING = 2.0  # times the cost, of a foot on the ground that no leg explains
 _ORNAMENT = 0.15  # the part of that for tips around the head: ears, horns, jaws
@@ -42,7 +44,6 @@ class Embedding:
         pelvis, chest: Spheres.
         pairs: Left and right tip of each paired limb, by the template's limb names. [(2,)]
         head, tail: Tips, -1 if there is none.
-        spare: Tips that no limb took.
     """
 
     template: Template
@@ -53,7 +54,6 @@ class Embedding:
     pairs: dict[str, tuple[int, int]]
     head: int
     tail: int
-    spare: list[int]
 
 
 class Body:
@@ -79,6 +79,7 @@ class Body:
         self.pairs, self.single = self._pair()
         self._add_middles()
         self.girth_to = self._limb_girths()
+        self.gaps = np.linalg.norm(self.tips[:, None] - self.tips[None], axis=2)
         central = np.abs(self.nodes[:, 0]) < np.maximum(_CENTRAL, 0.3 * spheres.radii / self.extent)
         widest = spheres.radii[central].max() if central.any() else spheres.radii.max()
         self.trunk = np.flatnonzero(central & (spheres.radii >= _BROAD * widest))
@@ -126,11 +127,19 @@ class Body:
             ends = place[1] > 0.4 * self.size[1] or abs(place[2]) > 0.45 * self.size[2]
             if abs(self.tips[left, 0]) > _HEAD_WIDTH or not ends:
                 continue
-            node = int(np.linalg.norm(self.nodes - [0, *self.middle((left, right))[1:]], axis=1).argmin())
-            self.single.append(len(self.tips))
-            self.tips = np.vstack([self.tips, [0, *self.nodes[node, 1:]]])
-            self.tip_nodes = np.append(self.tip_nodes, node)
-            self.prominence = np.append(self.prominence, 0.0)
+            self._add_single(int(np.linalg.norm(self.nodes - [0, *place[1:]], axis=1).argmin()))
+        central = np.flatnonzero(np.abs(self.nodes[:, 0]) < _CENTRAL)
+        for axis in (1, 2) if len(central) else ():  # a head too round to stand out is where the body is highest or foremost
+            end = int(central[self.nodes[central, axis].argmax()])
+            if not self.single or np.linalg.norm(self.tips[self.single] - self.nodes[end], axis=1).min() > 2 * _SAME:
+                self._add_single(end)
+
+    def _add_single(self, node: int) -> None:
+        """Take a sphere for an end in the middle."""
+        self.single.append(len(self.tips))
+        self.tips = np.vstack([self.tips, [0, *self.nodes[node, 1:]]])
+        self.tip_nodes = np.append(self.tip_nodes, node)
+        self.prominence = np.append(self.prominence, 0.0)
 
     def _limb_girths(self) -> np.ndarray:
         """Mean radius of the spheres near each tip: a head is thicker than a tail. [(T,)]"""
@@ -150,6 +159,7 @@ def search(body: Body, template: Template) -> Embedding | None:
     """The cheapest embedding of a template, None if the body lacks what it must have."""
     best: Embedding | None = None
     singles = [-1, *body.single]
+    ends = {(head, tail): template.end_terms(body, head, tail) for head in singles for tail in singles}
     ways = []
     for given in _assignments(len(body.pairs), template):
         pairs = {name: body.pairs[index] for name, index in given.items()}
@@ -158,12 +168,14 @@ def search(body: Body, template: Template) -> Embedding | None:
     todo = []
     for _, _, pairs, terms in sorted(ways, key=lambda way: way[:2])[:_MOST_WAYS]:
         taken = {tip for pair in pairs.values() for tip in pair}
+        unused = _unused(body, sorted(taken), singles)
         for head, tail in itertools.product(singles, singles):
             if head != tail or head < 0:
-                spare = [tip for pair in body.pairs for tip in pair if tip not in taken] + [t for t in body.single if t not in (head, tail)]
-                more = {**terms, **template.end_terms(body, head, tail), "unused": sum(_unused(body, tip, head, taken) for tip in spare)}
-                todo.append((sum(more.values()), len(todo), pairs, head, tail, spare, more))
-    for fixed, _, pairs, head, tail, spare, terms in sorted(todo, key=lambda one: one[:2])[:_MOST_TRIED]:
+                near = tail >= 0 and head >= 0 and body.gaps[tail, head] < 0.35
+                rest = unused[head] - (_UNUSED * min(body.prominence[tail], 0.5) * (_ORNAMENT if near else 1.0) if tail >= 0 else 0.0)
+                more = {**terms, **ends[head, tail], "unused": _MOST_UNUSED * (1 - math.exp(-max(0.0, rest) / _MOST_UNUSED))}
+                todo.append((sum(more.values()), len(todo), pairs, head, tail, more))
+    for fixed, _, pairs, head, tail, terms in sorted(todo, key=lambda one: one[:2])[:_MOST_TRIED]:
         if best is not None and fixed > best.cost:
             break
         costs = template.trunk_costs(body, pairs, head, tail)
@@ -171,7 +183,7 @@ def search(body: Body, template: Template) -> Embedding | None:
         total = fixed + float(costs[index])
         if best is None or total < best.cost - 1e-12:
             trunk = int(body.trunk[index[0]]), int(body.trunk[index[1]])
-            best = Embedding(template, total, {**terms, "trunk": float(costs[index])}, *trunk, pairs, head, tail, spare)
+            best = Embedding(template, total, {**terms, "trunk": float(costs[index])}, *trunk, pairs, head, tail)
     return best
 
 
@@ -192,11 +204,18 @@ def _assignments(count: int, template: Template) -> list[dict[str, int]]:
     return result
 
 
-def _unused(body: Body, tip: int, head: int, taken: set[int]) -> float:
-    """Cost of a tip that no limb explains: little where it adorns the head or is a toe, much where it stands on the ground."""
-    place, weight = body.tips[tip], min(body.prominence[tip], 0.5)
-    if head >= 0 and np.linalg.norm(place - body.tips[head]) < 0.35 and place[1] > 0.3 * body.size[1]:
-        return _UNUSED * _ORNAMENT * weight
-    if any(np.linalg.norm(place - body.tips[other]) < _TOES for other in taken):
-        return _UNUSED * _ORNAMENT * weight
-    return _UNUSED * weight * (_STANDING if place[1] < 0.08 * body.size[1] and abs(place[0]) > 0.02 else 1.0)
+def _unused(body: Body, taken: list[int], singles: list[int]) -> dict[int, float]:
+    """Cost of the tips that no limb explains, for every head: little for what adorns the head and for toes, much for feet."""
+    tips = np.array([tip for pair in body.pairs for tip in pair] + body.single, int)
+    cost = _UNUSED * np.minimum(body.prominence[tips], 0.5)
+    standing = (body.tips[tips, 1] < 0.08 * body.size[1]) & (np.abs(body.tips[tips, 0]) > 0.02)
+    toes = (body.gaps[np.ix_(tips, taken)] < _TOES).any(1) if taken else np.zeros(len(tips), bool)
+    cost = np.where(toes, _ORNAMENT, np.where(standing, _STANDING, 1.0)) * cost
+    cost[np.isin(tips, taken)] = 0
+    cost_of = dict(zip(tips.tolist(), cost.tolist(), strict=True))
+    result = {}
+    for head in singles:
+        adorns = (body.gaps[tips, head] < 0.35) & (body.tips[tips, 1] > 0.3 * body.size[1]) if head >= 0 else np.zeros(len(tips), bool)
+        total = float(np.where(adorns & ~toes, np.minimum(cost, _ORNAMENT * cost / np.where(standing, _STANDING, 1.0)), cost).sum())
+        result[head] = total - cost_of.get(head, 0.0)
+    return result

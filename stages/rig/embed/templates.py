@@ -119,7 +119,8 @@ def _quadruped(body: Any, pairs: Pairs) -> dict[str, float]:
 
 
 def _biped(body: Any, pairs: Pairs) -> dict[str, float]:
-    terms = {"ground": _airborne(body, pairs["hind"])}
+    # upright animals are taller than they are long
+    terms = {"ground": _airborne(body, pairs["hind"]), "long": max(0.0, float(body.size[2] / body.size[1]) - 1)}
     if "arm" in pairs:
         arm, leg = body.middle(pairs["arm"]), body.middle(pairs["hind"])
         terms["arm"] = 4 * max(0.0, 0.12 - float(arm[1] - leg[1]) / body.size[1]) + 2 * max(0.0, float(leg[2] - arm[2]) - 0.2)
@@ -129,10 +130,11 @@ def _biped(body: Any, pairs: Pairs) -> dict[str, float]:
 
 
 def _dinosaur(body: Any, pairs: Pairs) -> dict[str, float]:
-    terms = {"ground": _airborne(body, pairs["hind"]), "level": _level(body, pairs["hind"]), "arm": 0.1}
+    terms = {"ground": _airborne(body, pairs["hind"]), "level": _level(body, pairs["hind"]), "arm": 0.2}
     if "arm" in pairs:
         arm, leg = body.middle(pairs["arm"]), body.middle(pairs["hind"])
         terms["arm"] = 2 * max(0.0, float(leg[2] - arm[2])) + 4 * max(0.0, 0.15 - float(arm[1] - leg[1]) / body.size[1]) + 2 * max(0.0, float(arm[0]) - 0.2)
+        terms["arm"] += 2 * max(0.0, float(arm[1] / body.size[1]) - 0.75)
     return terms
 
 
@@ -156,7 +158,7 @@ def _legs(body: Any, pairs: Pairs) -> dict[str, float]:
     order = sum(3 * max(0.0, float(b[2] - a[2])) for a, b in zip(legs, legs[1:], strict=False))  # leg1 is the foremost
     low = min(float(leg[1]) for leg in legs)
     crowd = sum(4 * max(0.0, 0.1 - float(np.linalg.norm(a - b))) for a, b in itertools.combinations(legs, 2))  # toes are no legs
-    terms = {"order": order, "crowd": crowd, "ground": sum(2 * max(0.0, float(leg[1]) - low - 0.25) for leg in legs)}
+    terms = {"order": order, "crowd": crowd, "ground": sum(4 * max(0.0, float(leg[1]) - low - 0.2) for leg in legs)}
     if "wing" in pairs:
         wing = body.middle(pairs["wing"])
         terms["wing"] = 3 * max(0.0, 0.15 - float(wing[0])) + 4 * max(0.0, max(float(leg[1]) for leg in legs) + 0.1 - float(wing[1]))

@@ -10,6 +10,7 @@ from scipy.sparse.csgraph import dijkstra
 from .medial import Spheres, Voxels
 
 _STANDS_OUT = 0.045  # of the extent: the least way from a tip to where its limb meets another, beyond the radius there
+_SAME = 0.05  # of the extent: tips closer than this are one
 _MOST = 40
 
 
@@ -32,8 +33,12 @@ class Tips:
     prominence: np.ndarray
 
 
-def find(voxels: Voxels, spheres: Spheres, extent: float) -> Tips:
+def find(voxels: Voxels, spheres: Spheres, extent: float, plane: float | None = None) -> Tips:
     """Find the tips by persistence: flood the body from its ends to its core and note where ends meet.
+
+    Parameters:
+        extent: Of the body. [m]
+        plane: x of the plane of symmetry of an exactly symmetric body: every tip has its mirror image there. [m]
 
     The core is the sphere with the shortest mean way to the whole volume, so that a big head is an end, not the core.
     """
@@ -49,7 +54,24 @@ def find(voxels: Voxels, spheres: Spheres, extent: float) -> Tips:
     ends, prominence = _persistence(height, spheres)
     keep = prominence > _STANDS_OUT * extent
     ends, prominence = ends[keep][:_MOST], prominence[keep][:_MOST]
-    return Tips(core, voxels.centers[farthest[ends]], ends, height[ends], prominence)
+    points = voxels.centers[farthest[ends]]
+    if plane is not None:
+        points, ends, prominence = _mirrored(points, ends, prominence, voxels, spheres, plane, _SAME * extent)
+    return Tips(core, points, ends, height[ends], prominence)
+
+
+def _mirrored(
+    points: np.ndarray, ends: np.ndarray, prominence: np.ndarray, voxels: Voxels, spheres: Spheres, plane: float, same: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The tips with the mirror images that the flooding missed: of two equal limbs one may fall below the threshold."""
+    images = points * [-1, 1, 1] + [2 * plane, 0, 0]
+    gaps = np.linalg.norm(images[:, None] - points[None], axis=2).min(1)
+    lost = np.flatnonzero((gaps > same) & (np.abs(points[:, 0] - plane) > same))
+    if not len(lost):
+        return points, ends, prominence
+    places = voxels.nearest(images[lost])
+    points = np.concatenate([points, voxels.centers[places]])
+    return points, np.concatenate([ends, spheres.owner[places]]), np.concatenate([prominence, prominence[lost]])
 
 
 def _persistence(height: np.ndarray, spheres: Spheres) -> tuple[np.ndarray, np.ndarray]:
