@@ -67,10 +67,11 @@ class Result:
 class Control:
     """The variables of a run and how they become clips and the final motion.
 
-    A run has one or two parts. In the first, one clip of the prior's length is free. If a loop is wanted, or a clip of a
-    prior that knows gaits at one phase only, longer than its own and than a motion to begin with, the cycle is then found (`due`, `turn`): the variables become
-    offsets from its continuation, in a basis of that period, and the run goes on with these. All windows of a long clip
-    share them: with variables of their own, moved by a few answers of the prior each, feet slid five times as much.
+    A run has one or two parts. In the first, one clip of the prior's length is free. If a loop is wanted, or, of a prior
+    that knows gaits at one phase only, a clip longer than its own and than a motion to begin with, the cycle is then
+    found (`due`, `turn`): the variables become offsets from its continuation, in a basis of that period, and the run goes
+    on with these. All windows of a long clip share them: with variables of their own, moved by a few answers of the
+    prior each, feet slid almost three times as much (docs/control.md).
 
     Attributes:
         variables: Of the present part.
