@@ -1,4 +1,4 @@
-# make all ASSET=tiger [PROMPT="a tiger walking"]   everything that is stale, from the asset to the video
+# make all ASSET=tiger [PROMPT="a tiger walking"]   everything that is stale, from the asset to the video and the page
 # make all ASSET=path/to/my.glb PROMPT="..."        the same for a model of your own
 # make prior [PRIOR=runs/prior]                     train the built-in video model; again goes on, PRIOR_FLAGS="--minutes 600" goes on longer
 # make test | make bench | make clean               tests, benchmarks, forget the built environment (runs/ stays)
@@ -43,7 +43,7 @@ skin: $(W)/skin.h5
 splat: $(W)/splat.h5
 distill: $(M)/distill.h5
 track: $(M)/track.h5
-render: $(M)/render.json
+render: $(M)/index.html
 
 # one rule a stage: make compares time stamps, akd compares contents and touches what is fresh already
 $(W)/asset.h5 $(W)/asset.glb &: $(SOURCE) | $(STAMP)
@@ -58,8 +58,8 @@ $(M)/distill.h5 $(M)/distill.glb &: $(W)/splat.h5
 	$(call RUN,distill) --prompt $(call quote,$(PROMPT)) $(DISTILL_FLAGS)
 $(M)/track.h5 $(M)/track.glb &: $(M)/distill.h5
 	$(call RUN,track) --motion $(SLUG) $(TRACK_FLAGS)
-$(M)/render.json $(M)/render.mp4 $(M)/render.png &: $(M)/track.h5
-	$(call RUN,render) --motion $(SLUG) $(RENDER_FLAGS)
+$(M)/render.json $(M)/render.mp4 $(M)/render.png $(M)/index.html &: $(M)/track.h5
+	$(call RUN,render) --motion $(SLUG) --html $(RENDER_FLAGS)
 
 status: $(STAMP)
 	$(call RUN,status)

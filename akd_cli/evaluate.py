@@ -106,7 +106,7 @@ def _takes(file: str | None, motion: str, workspace: str | None, fps: float | No
     paths = [Path(str(file))] if _alone(file) else [path for stage in ("distill", "track") for path in [chain.path(stage, slug)] if path.exists()]
     if not paths:
         raise MissingError(f"{found}: the motion '{slug}' has neither distill.h5 nor track.h5;", "run akd distill.")
-    takes = [Take(path.stem, chain.load("rig"), _load(path), _mesh(chain), None) for path in paths]
+    takes = [Take(path.stem, chain.load("rig"), _load(path), mesh_of(chain), None) for path in paths]
     source = {"workspace": str(found), "motions": {path.stem: str(path) for path in paths}}
     return source, takes, paths[0].parent
 
@@ -174,7 +174,7 @@ def _reference(against: str, clip: str, fps: float | None) -> tuple[str, dict[st
     return Path(against).name + (f" {take.name}" if len(takes) > 1 else ""), analyse(take.rig, take.motion)
 
 
-def _mesh(chain: Any) -> Any:
+def mesh_of(chain: Any) -> Any:
     """Vertices, faces and weights of a workspace, None where there is no skin yet."""
     if not (chain.path("asset").exists() and chain.path("skin").exists()):
         return None
@@ -223,8 +223,8 @@ def report(figures: dict[str, dict[str, Any]], model: bool) -> list[str]:
 
     lines = [] if model else [f"{name}: {summary(values)}" for name, values in figures.items()]
     for columns in COLUMNS:
-        shown = [column for column in columns if any(_cell(values, column) != "-" for values in figures.values())]
-        rows = [(name, *(_cell(values, column) for column in shown)) for name, values in figures.items()]
+        shown = [column for column in columns if any(cell(values, column) != "-" for values in figures.values())]
+        rows = [(name, *(cell(values, column) for column in shown)) for name, values in figures.items()]
         lines += [*([""] if lines else []), *table([("", *(column[0] for column in shown)), *rows])]
     compared = {name: values["against"] for name, values in figures.items() if "against" in values}
     for name, against in compared.items():
@@ -234,7 +234,8 @@ def report(figures: dict[str, dict[str, Any]], model: bool) -> list[str]:
     return lines
 
 
-def _cell(values: dict[str, Any], column: tuple[str, str, str, float]) -> str:
+def cell(values: dict[str, Any], column: tuple[str, str, str, float]) -> str:
+    """One figure as text, "-" where there is none; `column` as in `COLUMNS`."""
     _, path, form, factor = column
     if path == "swing":
         legs = [leg["range"] for leg in values["legs"].values()]

@@ -1,4 +1,4 @@
-"""akd render: a video and a contact sheet of a motion."""
+"""akd render: a video, a contact sheet and a page of a motion."""
 
 from __future__ import annotations
 
@@ -15,27 +15,48 @@ from .track import Motion
 Source = Annotated[
     str | None, typer.Argument(help="A motion file (distill.h5, track.h5), a workspace, a model file or a built-in character.", show_default=False)
 ]
-EXAMPLES = "akd render", "akd render --camera left --look splat --size 640x360", "akd render runs/tiger/motions/a-tiger-walking/distill.h5"
+Html = Annotated[
+    bool, typer.Option("--html", help="Also write index.html: one file, to be opened in a browser, that plays the motion.", rich_help_panel="Where and how")
+]
+EXAMPLES = (
+    "akd render",
+    "akd render --html",
+    "akd render --camera left --look splat --size 640x360",
+    "akd render runs/tiger/motions/a-tiger-walking/distill.h5",
+)
 
 
-def render(source: Source = None, motion: Motion = "", options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+def render(
+    source: Source = None,
+    motion: Motion = "",
+    html: Html = False,
+    options: Options = Options(),  # noqa: B008 (frozen)
+    params: Params = Params(),  # noqa: B008 (frozen)
+) -> None:
     """Film the motion over a checkerboard, with a soft shadow and a camera that follows.
 
     Without a file it films the tracked motion and writes render.mp4 and render.png; of a file such as distill.h5 it
-    writes distill.mp4 and distill.png beside it.
+    writes distill.mp4 and distill.png beside it. With --html also a page that plays it: index.html, or distill.html.
     """
     if source and Path(source).suffix == ".h5":
-        _film_file(Path(source), options, params)
+        _film_file(Path(source), options, params, html)
         return
     from .execute import run
 
-    run("render", options, params, source=source, motion=motion)
+    run("render", options, params, source=source, motion=motion, export="html" if html else "")
 
 
 def make(job: Any) -> Any:
     """Run the stage on the tracked motion."""
     inputs = [job.load(name) for name in ("asset", "rig", "skin", "splat", "track")]
     return _film(inputs, job.params, job.path("render.mp4"), job.path("render.png"), job.progress)
+
+
+def export_as(job: Any) -> list[Path]:
+    """Write index.html."""
+    from . import page
+
+    return [page.write(job.path("render.mp4").with_name(page.NAME), job.chain, page.of_motion(job.chain, job.motion))]
 
 
 def _film(inputs: list[Any], params: Any, video: Path, sheet: Path, progress: Any) -> Any:
@@ -52,7 +73,7 @@ def _film(inputs: list[Any], params: Any, video: Path, sheet: Path, progress: An
     return Video(figures, {path.name: file_digest(path) for path in (video, sheet)}, header, video.parent)
 
 
-def _film_file(path: Path, options: Options, params: Params) -> None:
+def _film_file(path: Path, options: Options, params: Params, html: bool) -> None:
     """Film any motion artifact of a workspace, fresh or not, without touching the chain."""
     from schemas.artifact import read_header
     from schemas.errors import InputError
@@ -80,4 +101,9 @@ def _film_file(path: Path, options: Options, params: Params) -> None:
         made = _film(inputs, params, target, target.with_suffix(".png"), progress)
     found = figures(made)
     outputs = [str(target), str(target.with_suffix(".png"))]
+    if html:
+        from . import page
+
+        name = {"akd.motion": "distill", "akd.track": "track"}[header.schema]
+        outputs.append(str(page.write(target.with_suffix(".html"), chain, {name: inputs[-1]}, beside=False)))
     console.result({"stage": "render", "action": "made", "outputs": outputs, "figures": found}, f"render done: {sentence(found)}", *(f"  {o}" for o in outputs))

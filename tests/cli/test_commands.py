@@ -234,6 +234,18 @@ def test_render_writes_a_video_with_a_record(akd, ran):
     assert single.code == 0 and Path("mine.png").exists() and Path("mine.mp4").stat().st_size > 500
 
 
+def test_render_writes_a_page_of_both_motions_or_of_one(akd, ran):
+    assert akd("distill", "-p", "a tiger walking").code == 0
+    size, folder = ("--size", "64x48", "--sheet-frames", "2", "--html"), Path("runs/tiger/motions/a-tiger-walking")
+    assert str(folder / "index.html") in akd("render", *size, "--json").json["outputs"]
+    page = (folder / "index.html").read_text()
+    assert 'id="model-distill"' in page and 'id="model-track"' in page and "render.mp4" in page
+    (folder / "index.html").unlink()
+    assert "fresh" in akd("render", *size).out and (folder / "index.html").exists()
+    assert akd("render", str(folder / "distill.h5"), *size).code == 0
+    assert 'id="model-track"' not in (folder / "distill.html").read_text()
+
+
 def test_params_that_a_command_passes_are_those_of_its_flags(akd, ran, monkeypatch):
     seen = []
     module = importlib.import_module("akd_cli.distill")

@@ -1,0 +1,136 @@
+// One animated model: sampled at a time, drawn as itself or as a ghost, with its skeleton over it.
+
+import {
+  AnimationMixer, Box3, Color, ConeGeometry, DoubleSide, Group, InstancedMesh, Matrix4, MeshBasicMaterial, MeshStandardMaterial, Quaternion, SphereGeometry, Vector3,
+} from "three";
+import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+
+const UP = new Vector3(0, 1, 0);
+
+export class Actor {
+  static async load(motion, bytes, joints) {
+    const buffer = bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength);
+    const gltf = await new GLTFLoader().parseAsync(buffer, "");
+    return new Actor(motion, gltf, joints);
+  }
+
+  constructor(motion, gltf, joints) {
+    this.motion = motion;
+    this.parents = joints.map((joint) => joint.parent);
+    this.group = new Group().add(gltf.scene);
+    this.meshes = [];
+    gltf.scene.traverse((node) => node.isMesh && this.meshes.push(node));
+    for (const mesh of this.meshes) {
+      mesh.castShadow = true;
+      mesh.frustumCulled = false; // the bounds of the rest pose say nothing about this one
+    }
+    this.solid = this.meshes.map((mesh) => mesh.material);
+    // joints in the order of the rig: the skin keeps it, names would be rewritten by the loader
+    this.bones = this.meshes.find((mesh) => mesh.isSkinnedMesh).skeleton.bones;
+    this.mixer = new AnimationMixer(gltf.scene);
+    this.duration = gltf.animations[0].duration;
+    this.action = this.mixer.clipAction(gltf.animations[0]);
+    this.action.play();
+    this.places = this.bones.map(() => new Vector3());
+    this.sample(0);
+    this.box = new Box3();
+    for (const mesh of this.meshes) {
+      mesh.computeBoundingBox();
+      this.box.union(mesh.boundingBox);
+    }
+    this.path = smooth(this.middles(), motion.fps);
+    this.sample(0);
+    this.build();
+  }
+
+  sample(time) {
+    this.action.time = Math.min(Math.max(time, 0), this.duration * (1 - 1e-6));
+    this.mixer.update(0);
+    this.group.updateMatrixWorld(true);
+    const back = new Matrix4().copy(this.group.parent?.matrixWorld ?? new Matrix4()).invert();
+    this.bones.forEach((bone, i) => this.places[i].setFromMatrixPosition(bone.matrixWorld).applyMatrix4(back));
+    if (this.bars) this.pose();
+  }
+
+  // The middle of the joints on the ground, frame by frame: the root may be at one end of the body.
+  middles() {
+    return Array.from({ length: this.motion.frames }, (_, frame) => {
+      this.sample(frame / this.motion.fps);
+      const box = new Box3().setFromPoints(this.places);
+      return [(box.min.x + box.max.x) / 2, (box.min.z + box.max.z) / 2];
+    });
+  }
+
+  // The smoothed middle at a time: what a camera follows without swaying.
+  place(time) {
+    const at = Math.min(Math.max(time * this.motion.fps, 0), this.path.length - 1);
+    const [from, to] = [this.path[Math.floor(at)], this.path[Math.ceil(at)]];
+    const share = at - Math.floor(at);
+    return [from[0] + share * (to[0] - from[0]), from[1] + share * (to[1] - from[1])];
+  }
+
+  build() {
+    const size = this.box.getSize(new Vector3()).length();
+    const paint = (color, opacity) => new MeshBasicMaterial({ color, opacity, transparent: true, depthTest: false, depthWrite: false, fog: false });
+    this.thick = 0.011 * size;
+    this.bars = new InstancedMesh(new ConeGeometry(1, 1, 6).translate(0, 0.5, 0), paint("#10161d", 0.72), this.bones.length);
+    this.knobs = new InstancedMesh(new SphereGeometry(1, 12, 8), paint("#ffffff", 1), this.bones.length);
+    this.bars.renderOrder = 10;
+    this.knobs.renderOrder = 11;
+    this.skeleton = new Group().add(this.bars, this.knobs);
+    this.skeleton.visible = false;
+    for (const part of [this.bars, this.knobs]) part.frustumCulled = false;
+    this.group.add(this.skeleton);
+    this.select(0);
+    this.pose();
+  }
+
+  pose() {
+    const [matrix, turn, along, scale] = [new Matrix4(), new Quaternion(), new Vector3(), new Vector3()];
+    this.places.forEach((place, joint) => {
+      const parent = this.parents[joint];
+      const from = parent < 0 ? place : this.places[parent];
+      along.subVectors(place, from);
+      const length = along.length();
+      if (length > 1e-9) turn.setFromUnitVectors(UP, along.divideScalar(length));
+      scale.set(this.thick, length, this.thick);
+      this.bars.setMatrixAt(joint, matrix.compose(from, turn, length > 1e-9 ? scale : scale.setScalar(0)));
+      const knob = this.thick * (joint === this.selected ? 1.7 : 0.85);
+      this.knobs.setMatrixAt(joint, matrix.makeScale(knob, knob, knob).setPosition(place));
+    });
+    this.bars.instanceMatrix.needsUpdate = this.knobs.instanceMatrix.needsUpdate = true;
+  }
+
+  select(joint) {
+    this.selected = joint;
+    const [plain, chosen] = [new Color(this.motion.color), new Color("#f0e442")]; // yellow, of the same palette
+    this.bones.forEach((_, i) => this.knobs.setColorAt(i, i === joint ? chosen : plain));
+    this.knobs.instanceColor.needsUpdate = true;
+  }
+
+  // Drawn as a translucent figure in the motion's colour, to be told from the one it overlaps.
+  ghost(on) {
+    this.veil ??= new MeshStandardMaterial({ color: this.motion.color, roughness: 0.8, transparent: true, opacity: 0.42, side: DoubleSide, polygonOffset: true, polygonOffsetFactor: 2, polygonOffsetUnits: 40 });
+    this.meshes.forEach((mesh, i) => {
+      mesh.material = on ? this.veil : this.solid[i];
+      mesh.castShadow = !on;
+      mesh.renderOrder = on ? 5 : 0;
+    });
+  }
+}
+
+// Mean over 0.8 s of a path on the ground. [m, F x 2]
+function smooth(path, fps) {
+  const half = Math.max(Math.round(0.4 * fps), 1);
+  const count = path.length;
+  return Array.from({ length: count }, (_, frame) => {
+    // as many frames on either side: otherwise the ends would be pulled inwards
+    const reach = Math.min(half, frame, count - 1 - frame);
+    let [x, z] = [0, 0];
+    for (let other = frame - reach; other <= frame + reach; other++) {
+      x += path[other][0];
+      z += path[other][1];
+    }
+    return [x / (2 * reach + 1), z / (2 * reach + 1)];
+  });
+}

@@ -1,0 +1,143 @@
+"""The page in a real browser: it loads from disk without a word, moves, listens to keys, fits a phone."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser import chromium, opened, until
+from tests.render.pages import HOSTILE, both, page
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "index.html"
+    path.write_text(page(HOSTILE), encoding="utf-8")
+    return path.as_uri()
+
+
+def ready(found) -> None:
+    found.wait_for_selector("html[data-ready=yes]", timeout=30_000)
+    until(found, "akd.state.frames > 0")
+
+
+def picture(found, selector: str) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(found.locator(selector).screenshot())).convert("RGB")).astype(int)
+
+
+def drawn(found) -> None:
+    """Wait until what was asked for is on the canvas."""
+    found.evaluate("akd.state.frames = 0")
+    until(found, "akd.state.frames > 0")
+
+
+@pytest.fixture(scope="module")
+def loaded(browser, address):
+    with opened(browser, address) as (found, trouble):
+        ready(found)
+        yield found, trouble
+
+
+def test_it_loads_in_silence_shows_the_prompt_and_moves(loaded):
+    found, trouble = loaded
+    assert found.title().startswith("a tiger </script>") and found.locator("h1").text_content().startswith("a tiger </script><script>alert(1)")
+    before = found.evaluate("akd.state.time")
+    until(found, f"akd.state.time !== {before}")
+    assert found.evaluate("akd.state.playing") and trouble == []
+
+
+def test_the_model_stands_in_both_halves_and_moves_in_them(loaded):
+    found, _ = loaded
+    found.evaluate("akd.seek(0)")
+    drawn(found)
+    first = picture(found, "#view")
+    # the tetrahedron is orange, nothing else in the view is
+    orange = first[..., 0] - first[..., 2] > 60
+    half = first.shape[1] // 2
+    assert orange[:, :half].mean() > 0.02 and orange[:, half:].mean() > 0.02 and orange.mean() < 0.7
+    found.evaluate("akd.seek(0.5)")
+    drawn(found)
+    assert (np.abs(picture(found, "#view") - first).max(-1) > 30).mean() > 0.005
+
+
+def test_keys(loaded):
+    found, trouble = loaded
+    state = lambda name: found.evaluate(f"akd.state.{name}")  # noqa: E731
+    found.evaluate("akd.seek(0)")
+    found.keyboard.press("ArrowRight")
+    assert state("time") == pytest.approx(1 / 16) and not state("playing")
+    found.keyboard.press("Shift+ArrowRight")
+    assert state("time") == pytest.approx(6 / 16)
+    found.keyboard.press("End")
+    found.keyboard.press("ArrowLeft")
+    assert state("time") == pytest.approx(15 / 16)
+    found.keyboard.press("Space")
+    assert state("playing")
+    found.keyboard.press("Space")
+    found.keyboard.press("2")
+    assert (state("playing"), state("mode")) == (False, "over")
+    found.keyboard.press("ArrowDown")
+    found.keyboard.press("s")
+    found.keyboard.press("l")
+    assert (state("speed"), state("skeleton"), state("loop")) == (0.5, True, False)
+    joint = state("joint")
+    found.keyboard.press("j")
+    assert state("joint") == (joint + 1) % 4 and found.locator("#joint").input_value() == str((joint + 1) % 4)
+    found.keyboard.press("?")
+    assert found.locator("#keys").is_visible()
+    found.keyboard.press("Escape")
+    assert not found.locator("#keys").is_visible() and trouble == []
+    for key in ("l", "s", "ArrowUp", "1"):
+        found.keyboard.press(key)
+
+
+def test_curves_feet_figures_losses_and_downloads(loaded):
+    found, trouble = loaded
+    assert found.locator("#curves polyline").count() == 6 and found.locator("#losses polyline").count() == 1
+    bars = found.locator("#feet rect[fill]")
+    assert bars.count() == 2 * (1 + 5)
+    assert found.locator("#metrics tbody tr").inner_text().split() == ["speed", "m/s", "1.00", "0.90"]
+    assert "distill in a sentence" in found.locator("#summaries").inner_text()
+    with found.expect_download() as waiting:
+        found.locator("#download-track").click()
+    with open(waiting.value.path(), "rb") as file:
+        assert file.read() == both(HOSTILE)[1].model
+    assert trouble == []
+
+
+def test_clicking_a_chart_seeks_and_scrubbing_stops(loaded):
+    found, _ = loaded
+    found.locator("#feet svg").click(position={"x": 200, "y": 10})
+    assert 0 < found.evaluate("akd.state.time") < 1 and not found.evaluate("akd.state.playing")
+    found.locator("#scrub").fill("0.25")
+    assert found.evaluate("akd.state.time") == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize("width", [320, 390, 820])
+def test_it_fits_small_screens(browser, address, width):
+    with opened(browser, address, width=width, height=740, is_mobile=True, has_touch=True) as (found, trouble):
+        ready(found)
+        assert found.evaluate("document.documentElement.scrollWidth") <= width
+        small = found.evaluate("[...document.querySelectorAll('main button')].filter(b => b.offsetParent && b.offsetHeight < 34).length")
+        assert small == 0 and trouble == []
+
+
+def test_one_motion_alone_and_a_browser_without_webgl(browser, tmp_path):
+    path = tmp_path / "alone.html"
+    path.write_text(page("a tetrahedron", both("a tetrahedron")[1:]), encoding="utf-8")
+    with opened(browser, path.as_uri()) as (found, trouble):
+        ready(found)
+        assert found.locator("#modes button").count() == 1 and trouble == []
+        found.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
+        found.reload()
+        found.wait_for_selector("html[data-ready=no-view]", timeout=30_000)
+        assert found.locator("#failure").is_visible() and found.locator("#curves polyline").count() == 3
