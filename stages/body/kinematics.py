@@ -59,6 +59,10 @@ class Pose:
     translations: torch.Tensor
     joints: torch.Tensor
 
+    def first(self) -> Pose:
+        """Frame 0 alone."""
+        return Pose(self.rotations[:1], self.translations[:1], self.joints[:1])
+
 
 def euler_matrix(angles: torch.Tensor) -> torch.Tensor:
     """R = Rx(a1) Ry(a2) Rz(a3), intrinsic XYZ. [rad, (..., 3) -> (..., 3, 3)]"""

@@ -10,8 +10,10 @@ import torch
 from schemas.rig import Rig
 from schemas.splat import Splat
 from stages.body import quaternion
-from stages.body.skinning import covariances, skin_gaussians
+from stages.body.kinematics import Pose
+from stages.body.skinning import covariances, skin_points
 from stages.view.camera import Camera
+from stages.view.posed import carry
 
 from .scene import Scene, role_colors
 
@@ -24,14 +26,15 @@ class Body:
             return torch.as_tensor(value, dtype=torch.float32, device=device)
 
         self.scene = scene
-        self.means, self.weights, self.opacities = tensor(splat.means), tensor(splat.weights), tensor(splat.opacities)
-        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
-        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.means, self.weights = tensor(splat.means), tensor(splat.weights)
+        spread = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
+        colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.kernels = carry(self.means, spread, self.weights, tensor(splat.opacities), colors)
         self.framing = scene.framing(self.means)
 
-    def skin(self, pose: Any) -> tuple[torch.Tensor, torch.Tensor]:
-        """Equations (5) and (2). [m, (F, N, 3) and m^2, (F, N, 3, 3)]"""
-        return skin_gaussians(self.means, self.covariances, self.weights, pose)
+    def move(self, pose: Pose) -> torch.Tensor:
+        """Centres of the kernels, equation (5). [m, (F, N, 3)]"""
+        return skin_points(self.means, self.weights, pose)
 
     def camera(self, path: torch.Tensor, rng: np.random.Generator, side: int, fixed: Any) -> Camera:
         """A camera drawn on `side` (or from the prior's own) that follows `path`."""
@@ -39,6 +42,6 @@ class Body:
             return self.scene.camera_at(path, self.framing, *fixed[int(rng.integers(len(fixed)))])
         return self.scene.camera(path, self.framing, rng, side=side)
 
-    def film(self, means: torch.Tensor, spread: torch.Tensor, camera: Camera) -> torch.Tensor:
+    def film(self, pose: Pose, camera: Camera) -> torch.Tensor:
         """A clip. [(F, H, W, 3), 0..1]"""
-        return self.scene.render(means, spread, self.opacities, self.colors, camera, self.framing)
+        return self.scene.render_posed(self.kernels, pose, camera, self.framing)

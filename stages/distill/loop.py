@@ -103,7 +103,8 @@ class Distillation:
             [{"params": [leaf], "lr": self.control.rate * rates[name.split(".")[0]]} for name, leaf in self.variables.leaves().items()], betas=ADAM_BETAS
         )
         carried = self.control.carried()
-        self.path, self.rest = self.body.skin(carried.pose(self.variables.skeleton))
+        self.start = carried.pose(self.variables.skeleton)
+        self.path = self.body.move(self.start)
         self.guard.start = carried.root_positions.clone()
         self.answer = self.past = None
 
@@ -186,7 +187,7 @@ class Distillation:
     def _text(self, cameras: list[Camera]) -> TextCondition:
         """The text for each camera, and what it shows first of the body at rest."""
         texts = [self.texts[self.body.scene.facing(camera)] for camera in cameras]
-        images = [self.body.film(self.path[:1], self.rest[:1], camera.first())[0] for camera in cameras] if self.prior.spec.reference else []
+        images = [self.body.film(self.start.first(), camera.first())[0] for camera in cameras] if self.prior.spec.reference else []
         positive, negative = torch.cat([t.positive for t in texts]), torch.cat([t.negative for t in texts])
         return TextCondition(positive, negative, torch.stack(images) if images else None)
 
@@ -197,8 +198,7 @@ class Distillation:
         passing gradient on answers every step of the root with an equal one of its own: an offset of the body in
         the image, which the prior wants gone, is never reduced and drives the root away for good.
         """
-        means, spread = self.body.skin(pose)
-        return torch.stack([self.body.film(means, spread, camera) for camera in cameras])
+        return torch.stack([self.body.film(pose, camera) for camera in cameras])
 
     def _pixel_gradient(self, video: torch.Tensor, answer: Answer) -> tuple[torch.Tensor, float, float]:
         """Gradient of L_SDS on the pixels, and the rms of the score and of the guidance.

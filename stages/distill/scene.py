@@ -14,8 +14,10 @@ import torch
 from schemas import roles
 from schemas.errors import InputError
 from schemas.rig import Rig
+from stages.body.kinematics import Pose
 from stages.view.camera import Camera, orbit, smooth_path
 from stages.view.ground import Ground, checkerboard, composite, hide_below
+from stages.view.posed import Carried, render_posed
 from stages.view.rasterize import render as rasterize
 
 LOOKS = ("natural", "roles")
@@ -173,3 +175,8 @@ class Scene:
             background = self.background(camera, framing)
         rgb, alpha = rasterize(means, covariances, hide_below(means, opacities), colors, camera)
         return composite(rgb, alpha, background)
+
+    def render_posed(self, kernels: Carried, pose: Pose, camera: Camera, framing: Framing) -> torch.Tensor:
+        """A clip of kernels that bones carry, differentiable in the pose; as `render`, in half the time on the CPU. [(F, H, W, 3), 0..1]"""
+        rgb, alpha = render_posed(kernels, pose.rotations, pose.translations, camera)
+        return composite(rgb, alpha, self.background(camera, framing))

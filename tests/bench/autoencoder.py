@@ -25,12 +25,12 @@ import torch
 from schemas.roles import is_leg
 from stages.body import quaternion, skinning
 from stages.body.kinematics import Skeleton, forward
+from stages.distill.loop import ADAM_BETAS
 from stages.distill.parameterisation import MotionVariables
 from stages.distill.priors.embedded import bodies, data
 from stages.distill.priors.embedded.latent import STRIDE, Codec, blocks, patches, unblock
 from stages.distill.priors.embedded.model import ModelConfig
 from stages.distill.scene import Scene, role_colors
-from stages.distill.stage import ADAM_BETAS
 from stages.rig.axes import limits
 
 HELD_OUT = 600000  # first of the bodies that nothing else uses

@@ -79,7 +79,7 @@ class Clock:
 def watched(loop: Any, clock: Clock) -> Iterator[None]:
     """Time the parts of a run: rendering with skinning, encoding, the prior's prediction, and both backward passes."""
     whole = torch.autograd.grad, torch.Tensor.backward
-    loop.body.skin, loop.body.film = clock.timed("render", loop.body.skin), clock.timed("render", loop.body.film)
+    loop.body.film = clock.timed("render", loop.body.film)
     loop.prior.encode_video = clock.timed("encode", loop.prior.encode_video)
     loop.prior.predict_x0 = clock.timed("prior", loop.prior.predict_x0)
     torch.autograd.grad, torch.Tensor.backward = clock.timed("backward", whole[0]), clock.timed("backward", whole[1])
