@@ -164,8 +164,10 @@ class _Body:
         shafts = len(chain) - feet
         first = self.parts[chain[0]]
         thin = shafts > 2 and length[0] < 0.5 * length[1:shafts].mean()
+        # from the trunk sideways to the hip: no part of the leg that swings
+        level = group in ("hind", "fore") and shafts > 2 and abs(self.tails[chain[0], 0] - self.positions[chain[0], 0]) > 0.8 * length[0]
         shoulder = shafts > 1 and (
-            first in ("clavicle", "hip") or (thin and first not in ("thigh", "upperarm")) or (shafts > 2 and group in ("arm", "fore") and not feet)
+            first in ("clavicle", "hip") or level or (thin and first not in ("thigh", "upperarm")) or (shafts > 2 and group in ("arm", "fore") and not feet)
         )
         shoulder = shoulder or (shafts == 3 and group in ("arm", "fore")) or shafts > 3
         named = ["shoulder"] if shoulder else []

@@ -55,11 +55,11 @@ def compare(rig: Any, ours: Any, points: np.ndarray) -> dict[str, float]:
     """Error of each landmark that both skeletons have. [% of the extent]"""
     extent = float(np.ptp(points, axis=0).max())
     theirs, mine = (landmarks(one.roles, np.asarray(one.positions, np.float64)) for one in (rig, ours))
-    if rig.category != "biped":
-        for side in ("left", "right"):  # a leg of three joints ends in the paw
-            foot = f"{side}_hind_foot"
-            if foot in theirs and f"{foot} 2" not in theirs and f"{foot} 2" in mine:
-                mine[foot] = mine[f"{foot} 2"]
+    for side in ("left", "right"):  # a leg of three joints ends in the paw, one of four has a hock above it
+        foot = f"{side}_hind_foot"
+        for one, other in ((theirs, mine), (mine, theirs)):
+            if rig.category != "biped" and foot in one and f"{foot} 2" not in one and f"{foot} 2" in other:
+                other[foot] = other.pop(f"{foot} 2")
     errors = {name: float(np.linalg.norm(place - mine[name])) for name, place in theirs.items() if name in mine}
     trunk = [j for j, role in enumerate(rig.roles) if role in _TRUNK and _inside(rig.positions[j], points)]
     bones = [(ours.parents[j], j) for j, role in enumerate(ours.roles) if role in (*_TRUNK, "neck") and ours.parents[j] >= 0]

@@ -16,7 +16,9 @@ from .medial import Voxels
 from .search import Body, Embedding
 
 _ALIKE = 0.05  # of the extent: limbs whose lines differ by less after mirroring become exact mirror images
-_BENT = 0.025  # of a leg's length: how far its line must bend backward to have a hock
+_BENT = 0.035  # of a leg's length: how far its line must bend backward to have a hock
+_HEEL = 0.012  # of the extent
+_SPRAWLED = 2.5  # times as long as it is high: a leg folded beside the body
 _TAIL_BONE = 0.09  # of the extent: about the length of a tail's bones
 _LIMB_SHARES = {
     "arm": (("upper", 0.12), ("lower", 0.46), ("foot", 0.77)),
@@ -134,10 +136,10 @@ class Builder:
         lateral = np.abs(curve.points[:, 0] - self.plane)
         parted = np.flatnonzero(lateral < 0.85 * curve.radii)
         start = int(parted[-1]) + 1 if len(parted) and parted[-1] < len(lateral) - 3 else 0
-        share = curve.arc[start] / curve.arc[-1]
+        share = max(curve.arc[start] / curve.arc[-1], self._leaves(curve, self.trunk))
         lower = curve.cut(share, 1.0)
         thigh = lower.cut(0.1, 0.4)
-        hip = lower.at(0.0) + [0, 0.5 * lower.radii[0], 0]
+        hip = lower.at(0.0) + [0, min(0.5 * lower.radii[0], 0.025 * self.extent), 0]
         hip[0] = self.plane + 0.92 * (thigh.points[:, 0].mean() - self.plane)
         sole = self._sole(lower)
         ankle = self._ankle(lower, sole)
@@ -146,29 +148,27 @@ class Builder:
 
     def _hind_leg(self, curve: Curve) -> list[tuple[str, np.ndarray]]:
         """Hip, knee, hock and paw of a leg under a level trunk."""
-        share = self._leaves(curve, self.line)
-        leg = curve.cut(share, 1.0)
+        leg = curve.cut(self._leaves(curve, self.line), 1.0)
         hip = self._socket(leg, rise=0.6, along=0.08)
         sole = self._sole(leg)
+        drop = max(float(hip[1] - sole[1]), 1e-9)
+        if leg.arc[-1] > _SPRAWLED * drop:  # a frog's leg lies folded beside the body: its joints are the corners of the line
+            knee, hock = corners(leg, 2)
+            paw = leg.at(0.5 * (1 + leg.closest(hock)))
+            return [("upper", leg.at(0.06)), ("lower", knee), ("foot", hock), ("foot", paw), ("tip", sole)]
         paw = leg.at(0.87)
         line = leg.cut(0.0, 0.87, 60)
         fall = (line.points[:, 1] - paw[1]) / max(hip[1] - paw[1], 1e-9)
-        chord = paw + fall[:, None] * (hip - paw)
-        back = chord[:, 2] - line.points[:, 2]
+        back = (paw + fall[:, None] * (hip - paw))[:, 2] - line.points[:, 2]
         lower = (fall > 0.2) & (fall < 0.65)
-        bend = float(back[lower].max()) if lower.any() else 0.0
-        length = max(float(hip[1] - paw[1]), 1e-9)
-        if bend < _BENT * length:
-            knee, hock = leg.at(0.46), leg.at(0.72)
-        else:
-            knee = leg.at(0.18)
-            knee[2] += 0.15 * length
-            hock = line.points[np.flatnonzero(lower)[int(back[lower].argmax())]].copy()
-            middle = leg.at(0.54)
-            hock = 0.5 * (hock + middle)
-            hock[2] -= 0.03 * length
-        knee = self._inside(knee, leg.at(0.25))
-        return [("upper", hip), ("lower", knee), ("foot", hock), ("foot", paw), ("tip", sole)]
+        if not lower.any() or back[lower].max() < _BENT * drop:  # on its soles, as a bear
+            ankle = self._ankle(leg, sole)
+            return [("upper", hip), ("lower", leg.at(0.5 * leg.closest(ankle))), ("foot", ankle), ("tip", sole)]
+        knee = leg.at(0.18)
+        knee[2] += 0.15 * (hip[1] - paw[1])
+        hock = 0.5 * (line.points[np.flatnonzero(lower)[int(back[lower].argmax())]] + leg.at(0.54))
+        hock[2] -= 0.03 * (hip[1] - paw[1])
+        return [("upper", hip), ("lower", self._inside(knee, leg.at(0.25))), ("foot", hock), ("foot", paw), ("tip", sole)]
 
     def _fore_leg(self, curve: Curve) -> list[tuple[str, np.ndarray]]:
         """Shoulder, elbow and wrist of a fore leg."""
@@ -204,8 +204,9 @@ class Builder:
         way = np.gradient(points, axis=0)
         flat = [index for index in low if np.hypot(way[index, 0], way[index, 2]) > -way[index, 1]]
         index = flat[0] if flat else int(np.abs(leg.arc / leg.arc[-1] - 0.93).argmin())
-        ankle = points[max(index - 1, 0)].copy()
-        return ankle
+        # smoothing cuts the corner at the heel: the joint lies below and behind the line
+        heel = points[max(index - 1, 0)] + np.array([0.0, -_HEEL, -_HEEL]) * self.extent
+        return self._inside(heel, points[max(index - 1, 0)])
 
     def _arms(self, name: str, sides: tuple[Curve, Curve, float]) -> list[list[tuple[str, np.ndarray]]]:
         """Joints of arms, wings and insects' legs, by shares of their lines."""
@@ -244,6 +245,9 @@ class Builder:
         front = hips.get("fore") or arms.get("arm") or arms.get("wing") or next(iter(arms.values()), None)
         axis = 1 if upright else 2
         pelvis = self._on(line, hind, axis) if hind else self.trunk.points[0]
+        if upright and hind:  # between the hips, also where the trunk was found to end above them
+            pelvis = np.mean([places[0][1] for places in hind], axis=0)
+            pelvis[0] = self.plane
         chest = self._on(line, front, axis) if front and not upright else self.trunk.points[-1]
         if upright and front:
             chest = self._below_neck(pelvis, chest)
@@ -302,7 +306,7 @@ class Builder:
             return out.at(0.10), out.at(0.28), out.points[-1]
         onward = self.line.cut(self.line.closest(chest), 1.0)
         neck = onward.cut(0.10, 1.0)
-        return neck.points[0], neck.at(0.58), neck.points[-1]
+        return neck.points[0], neck.at(0.54), neck.points[-1]
 
     def _tail(self) -> None:
         """A chain of bones to the tip of the tail."""
@@ -356,3 +360,26 @@ class Builder:
     def _add(self, name: str, parent: str, place: np.ndarray, role: str, confidence: float, tail: np.ndarray | None = None) -> None:
         inside = float(self.field.sample(np.asarray(place)[None])[0]) > 0
         self.joints.append(Joint(name, parent, np.array(place), role, round(float(confidence * self.trust * (1.0 if inside else 0.4)), 3), tail))
+
+
+def corners(curve: Curve, count: int, samples: int = 28) -> list[np.ndarray]:
+    """The `count` (1 or 2) inner points of a line that, joined straight with its ends, come nearest to it. [m, (3,)]"""
+    points = curve.cut(0.0, 1.0, samples).points
+    inner = range(2, samples - 2)
+    chosen = [(i,) for i in inner] if count == 1 else [(i, j) for i in inner for j in inner if j > i + 2]
+    cost = _straight(points)
+    best = min(chosen, key=lambda ends: sum(cost[a, b] for a, b in zip((0, *ends), (*ends, samples - 1), strict=True)))
+    return [points[index].copy() for index in best]
+
+
+def _straight(points: np.ndarray) -> np.ndarray:
+    """Sum of squared distances of the points between any two to the line that joins those. [m^2, (N, N)]"""
+    count = len(points)
+    result = np.zeros((count, count))
+    for a in range(count):
+        for b in range(a + 1, count):
+            way = points[b] - points[a]
+            offset = points[a : b + 1] - points[a]
+            share = np.clip(offset @ way / max(way @ way, 1e-18), 0, 1)
+            result[a, b] = ((offset - share[:, None] * way) ** 2).sum()
+    return result

@@ -131,7 +131,7 @@ class Body:
         central = np.flatnonzero(np.abs(self.nodes[:, 0]) < _CENTRAL)
         for axis in (1, 2) if len(central) else ():  # a head too round to stand out is where the body is highest or foremost
             end = int(central[self.nodes[central, axis].argmax()])
-            if not self.single or np.linalg.norm(self.tips[self.single] - self.nodes[end], axis=1).min() > 2 * _SAME:
+            if not self.single or np.linalg.norm(self.tips[self.single] - self.nodes[end], axis=1).min() > _SAME:
                 self._add_single(end)
 
     def _add_single(self, node: int) -> None:

@@ -93,13 +93,17 @@ def _airborne(body: Any, pair: tuple[int, int]) -> float:
     return 4 * max(0.0, float(body.middle(pair)[1] / body.size[1] - 0.12))
 
 
-def _level(body: Any, pair: tuple[int, int]) -> float:
-    """Cost of a leg that does not hang down: the way from the body's middle to the foot is sideways."""
+def _downward(body: Any, pair: tuple[int, int]) -> float:
+    """How much of the way from the body's middle to the ends of a pair goes down. [cosine]"""
     tip = body.middle(pair)
-    girth = body.nodes[body.trunk]
-    near = girth[np.abs(girth[:, 2] - tip[2]).argmin()]
-    way = tip - near
-    return 0.8 * max(0.0, 0.75 - float(-way[1] / max(np.linalg.norm(way), 1e-9)))
+    trunk = body.nodes[body.trunk]
+    way = tip - trunk[np.abs(trunk[:, 2] - tip[2]).argmin()]
+    return float(-way[1] / max(np.linalg.norm(way), 1e-9))
+
+
+def _level(body: Any, pair: tuple[int, int]) -> float:
+    """Cost of a leg that does not hang down."""
+    return 0.8 * max(0.0, 0.75 - _downward(body, pair))
 
 
 def _longest(body: Any, pair: tuple[int, int], share: float = 0.5) -> float:
@@ -170,7 +174,7 @@ def _nothing(body: Any, pairs: Pairs) -> dict[str, float]:
     if "wing" not in pairs:
         return {}
     fin = body.middle(pairs["wing"])
-    return {"fin": 1.5 * max(0.0, 0.1 - float(fin[0]))}
+    return {"fin": 1.5 * max(0.0, 0.1 - float(fin[0])), "hang": 2 * max(0.0, _downward(body, pairs["wing"]) - 0.75)}
 
 
 _FORWARD, _UP = (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)
@@ -178,7 +182,7 @@ _FORWARD, _UP = (0.0, 0.0, 1.0), (0.0, 1.0, 0.0)
 TEMPLATES = (
     Template("quadruped", ("fore", "hind"), ("fore", "hind"), {"fore": "chest", "hind": "pelvis"}, _FORWARD, 0.8, 0.4, 0.05, _quadruped),
     Template("biped", ("arm", "hind"), ("hind",), {"arm": "chest", "hind": "pelvis"}, _UP, 1.2, 0.4, 0.0, _biped),
-    Template("dinosaur", ("arm", "hind"), ("hind",), {"arm": "chest", "hind": "pelvis"}, _FORWARD, 0.5, 0.3, 0.7, _dinosaur),
+    Template("dinosaur", ("arm", "hind"), ("hind",), {"arm": "chest", "hind": "pelvis"}, _FORWARD, 0.5, 0.3, 0.7, _dinosaur, base=0.08),
     Template("bird", ("wing", "hind", "arm"), ("wing",), {"wing": "chest", "hind": "pelvis", "arm": "chest"}, (0.0, 0.5, 0.866), 0.6, 0.3, 0.2, _bird),
     Template(
         "insect",
