@@ -71,7 +71,7 @@ class Control:
     that knows gaits at one phase only, a clip longer than its own and than a motion to begin with, the cycle is then
     found (`due`, `turn`): the variables become offsets from its continuation, in a basis of that period, and the run goes
     on with these. All windows of a long clip share them: with variables of their own, moved by a few answers of the
-    prior each, feet slid almost three times as much (docs/control.md).
+    prior each, feet slid three times as much (docs/control.md).
 
     Attributes:
         variables: Of the present part.
