@@ -109,10 +109,11 @@ def plan_lines(made: Any, kernels: int, measured: bool, elsewhere: dict[str, Any
         f"{name} {duration(3600 * other['hours'])} in {other['memory_gb']:.0f} GB{'' if other['fits'] else ' (does not fit)'}"
         for name, other in (elsewhere or {}).items()
     )
+    windows = f", in windows of {made.window}" if made.window < made.frames else ""
     rows = [
         ("preset", f"{made.preset}, estimator {made.estimator}"),
         ("prior", f"{made.prior} ({made.licence})"),
-        ("clip", f"{made.views} view{'s' if many else ''} of {made.frames} frames, {made.height} x {made.width} px, {made.fps:g} Hz"),
+        ("clip", f"{made.views} view{'s' if many else ''} of {made.frames} frames, {made.height} x {made.width} px, {made.fps:g} Hz{windows}"),
         ("latent", f"{' x '.join(map(str, made.latent))} (frames, channels, height, width), {made.tokens} tokens"),
         ("parameters", millions),
         ("body", f"{kernels} kernels{'' if measured else ' (assumed: no splat yet)'}"),

@@ -139,5 +139,5 @@ def resolve(params: Params, spec: PriorSpec) -> Params:
             raise InputError(f"--{low.replace('_', '-')} {getattr(done, low)}: above --{high.replace('_', '-')} {getattr(done, high)}.")
         if getattr(done, high) > spec.max_time:
             raise InputError(f"--{high.replace('_', '-')} {getattr(done, high)}: the prior {spec.name} is usable up to {spec.max_time}.")
-    spec.check_clip(done.window, done.height, done.width)
+    spec.check_clip(done.window, done.height, done.width, flag="--frames" if done.window == done.frames else "--window")
     return done

@@ -19,9 +19,9 @@ from stages.distill.initial import init_of
 from stages.distill.parameterisation import MotionVariables, free_angles, soft_limit
 from stages.distill.params import Params, resolve
 from stages.distill.priors.ideal import SPEC, IdealPrior
-from stages.progress import Progress
 
 from . import beast
+from .stops import StopAt
 
 PROMPT = "a beast walking"
 
@@ -298,17 +298,6 @@ def test_the_second_part_is_restored_from_its_state(flags):
             leaf.copy_(one.variables.leaves()[name])
     assert torch.equal(one.result().angles, two.result().angles) and torch.equal(one.result().root_positions, two.result().root_positions)
     assert one.result().report == two.result().report and two.settled and not two.due(10**6)
-
-
-class StopAt(Progress):
-    """Presses Ctrl-C after so many steps."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def update(self, done: int, **figures: float) -> None:
-        if done == self.step:
-            raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(("stop", "flags"), [(2, {}), (5, {}), (7, {"iterations": 8, "refresh": 2, "estimator": "consistent", "loop": True, "frames": 33})])

@@ -58,12 +58,12 @@ class PriorSpec:
             raise ValueError(f"look {self.look!r} is not natural or roles")
         _rule(self.frame_rule)
 
-    def check_clip(self, frames: int, height: int, width: int) -> None:
-        """Raise InputError unless the prior takes a clip of this size. [-, px, px]"""
+    def check_clip(self, frames: int, height: int, width: int, *, flag: str = "--frames") -> None:
+        """Raise InputError, which names `flag` for the frames, unless the prior takes a clip of this size. [-, px, px]"""
         step, offset = _rule(self.frame_rule)
         if frames < 1 or (frames != offset if step == 0 else frames < offset or (frames - offset) % step):
             allowed = f"exactly {offset}" if step == 0 else f"{self.frame_rule} (such as {_nearest(frames, step, offset)})"
-            raise InputError(f"--frames {frames}: the prior {self.name} takes {allowed} frames.")
+            raise InputError(f"{flag} {frames}: the prior {self.name} takes {allowed} frames.")
         for flag, value, usual in (("--height", height, self.height), ("--width", width, self.width)):
             if self.size_multiple == 0 and value != usual:
                 raise InputError(f"{flag} {value}: the prior {self.name} takes exactly {usual} pixels.")
