@@ -21,11 +21,10 @@ def closest_points(points: np.ndarray, heads: np.ndarray, tails: np.ndarray) -> 
     square = (along * along).sum(1)
     dots = points @ along.T - (heads * along).sum(1)  # (x - head) . (tail - head)
     place = np.clip(dots / np.where(square > 0, square, 1), 0, 1)
-    distance = np.empty_like(place)
-    for bone in range(len(heads)):
-        offset = points - heads[bone] - place[:, bone, None] * along[bone]
-        distance[:, bone] = np.sqrt(np.einsum("ni,ni->n", offset, offset))
-    return place, distance
+    # |x - head - place along|^2 as products of matrices; what rounding leaves is far below `TOUCHING` in a mesh of diameter 1
+    square_distance = (points * points).sum(1)[:, None] - 2 * (points @ heads.T) + (heads * heads).sum(1)
+    square_distance += place * (place * square - 2 * dots)
+    return place, np.sqrt(np.maximum(square_distance, 0, out=square_distance), out=square_distance)
 
 
 def normal_weighted(points: np.ndarray, normals: np.ndarray, heads: np.ndarray, tails: np.ndarray, place: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -34,13 +33,12 @@ def normal_weighted(points: np.ndarray, normals: np.ndarray, heads: np.ndarray, 
     A bone straight beneath the surface keeps its distance; one that the surface faces is pushed far away. Without it
     a finger takes the heat of its neighbour, which is closer than its own bone but outside.
     """
-    weighted = np.empty_like(distance)
-    for bone in range(len(heads)):
-        offset = points - heads[bone] - place[:, bone, None] * (tails[bone] - heads[bone])
-        length = distance[:, bone]
-        cosine = np.einsum("ni,ni->n", offset, normals) / np.where(length > 0, length, 1)
-        weighted[:, bone] = length / (0.5 * (np.clip(cosine, -1, 1) + 1.001))
-    return weighted
+    cosine = (points * normals).sum(1)[:, None] - normals @ heads.T - place * (normals @ (tails - heads).T)
+    cosine /= np.maximum(distance, 1e-12)
+    np.clip(cosine, -1, 1, out=cosine)
+    cosine += 1.001
+    cosine *= 0.5
+    return np.divide(distance, cosine, out=cosine)
 
 
 def vertex_normals(points: np.ndarray, faces: np.ndarray) -> np.ndarray:
