@@ -95,6 +95,14 @@ def _motion(motion: Any) -> dict[str, Any]:
     }
 
 
+def _track(track: Any) -> dict[str, Any]:
+    report = track.report
+    feet = report.get("feet", {})
+    verdict = {"tracking": "FAILED" if report["failed"] else "ok"} if "failed" in report else {}
+    slide = {"foot_slide": f"{feet['slide_before']:.2f} -> {feet['slide_after']:.2f} m/s"} if feet else {}
+    return {**_motion(track), **verdict, **slide}
+
+
 def _render(video: Any) -> dict[str, Any]:
     return dict(video.figures)
 
@@ -103,4 +111,4 @@ def _numbers(report: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in report.items() if isinstance(value, (int, float, str)) and not isinstance(value, bool)}
 
 
-_OF = {"asset": _asset, "rig": _rig, "skin": _skin, "splat": _splat, "motion": _motion, "track": _motion, "render": _render}
+_OF = {"asset": _asset, "rig": _rig, "skin": _skin, "splat": _splat, "motion": _motion, "track": _track, "render": _render}

@@ -87,8 +87,8 @@ def run(
     motion: str = "",
     files: dict[str, str | None] | None = None,
     export: str = "",
-) -> None:
-    """Carry out a stage command and print its result. Raises AkdError for everything the user can mend."""
+) -> Any:
+    """Carry out a stage command, print its result and return its artifact. Raises AkdError for everything the user can mend."""
     console = Console(options.quiet, options.json)
     check_output(stage, options.output)
     given = {name: _absolute(path) for name, path in (files or {}).items() if path}
@@ -110,6 +110,7 @@ def run(
             workspace.remember(motion=chain.path(stage, motion).parent.name)
         copied = deliver(outcome, options.output)
         report(console, chain, outcome, motion, earlier, copied)
+        return chain.load(stage, motion if STAGES[stage].in_motion else "")
 
 
 def adopt(workspace: Workspace, source: str | None) -> None:

@@ -15,6 +15,7 @@ Motion = Annotated[
     str, typer.Option("--motion", "-m", help="Which motion, by prompt or folder name (default: the one used last).", rich_help_panel="Where and how")
 ]
 Export = Annotated[str, typer.Option("--export", help="Also write the simulated body for another program.", metavar="mjcf", rich_help_panel="Where and how")]
+Strict = Annotated[bool, typer.Option("--strict", help="End with exit code 2 if the body cannot follow.", rich_help_panel="Where and how")]
 EXAMPLES = "akd track", "akd track --export mjcf", 'akd track --motion "a tiger walking" --iterations 100'
 
 
@@ -22,13 +23,15 @@ def track(
     source: Source = None,
     motion: Motion = "",
     export: Export = "",
+    strict: Strict = False,
     options: Options = Options(),  # noqa: B008 (frozen)
     params: Params = Params(),  # noqa: B008 (frozen)
 ) -> None:
     """Make the motion physical: a body of cuboids follows it under gravity, friction and joint torques.
 
     Writes track.h5 and track.glb beside the distilled motion; with --export mjcf also track.xml, a model for MuJoCo, and
-    track.npz, the controls that drive it and the motion they give.
+    track.npz, the controls that drive it and the motion they give. A body that cannot follow (it falls, it stays behind)
+    is said on one line; its motion is written all the same, and with --strict the exit code is 2.
     """
     from schemas.errors import InputError
 
@@ -36,7 +39,9 @@ def track(
 
     if export not in ("", "mjcf"):
         raise InputError(f"--export {export}: there is no such format;", "choose mjcf.")
-    run("track", options, params, source=source, motion=motion, export=export)
+    artifact = run("track", options, params, source=source, motion=motion, export=export)
+    if strict and artifact.report.get("failed"):
+        raise InputError(f"--strict: tracking failed: {artifact.report['reason']};", "see docs/track.md for what helps.")
 
 
 def make(job: Any) -> Any:

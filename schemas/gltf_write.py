@@ -175,6 +175,7 @@ def _document(asset: Asset, motion: Motion | None) -> dict[str, Any]:
     extras: dict[str, Any] = {"akd": {"name": asset.name}}
     if motion is not None:
         extras["akd"] |= {"prompt": motion.prompt, "fps": motion.fps, "frames": motion.frame_count, "artifact": motion.SCHEMA}
+        extras["akd"] |= {key: motion.report[key] for key in ("feet",) if key in motion.report}  # of tracked motions
     return {"asset": {"version": "2.0", "generator": f"akd {AKD_VERSION}", "extras": extras}, "scene": 0}
 
 

@@ -10,6 +10,7 @@ from schemas.errors import InputError
 from schemas.rig import Rig
 
 GRAVITY = 9.81  # m/s^2
+_LOCKED = 1e-3  # an axis with less room than this does not turn [rad]
 _SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 
 
@@ -29,7 +30,7 @@ class Body:
         centers: Centre of mass. [m, (J, 3)]
         inertias: About the centre of mass. [kg m^2, (J, 3, 3)]
         corners: Corners of the cuboid. [m, (J, 8, 3)]
-        armatures: Inertia added to every joint axis. [kg m^2, (J,)]
+        armatures: Inertia added to every joint axis; an axis whose limits leave no room is locked by a huge one. [kg m^2, (J, 3)]
         limits: [rad, (J, 3, 2)]
         height: Standing height h that gains scale with: root above the lowest corner at rest. [m]
     """
@@ -96,14 +97,25 @@ class Body:
         axes[0] = frames[0]
         middle = np.einsum("jki,jk->ji", frames, centers - positions)
         corners = middle[:, None] + np.einsum("jik,jck->jci", local, _SIGNS * halves[:, None])
-        armatures = np.full(len(parents), 1e-5 * masses.sum() * height**2)
-        return Body(parents, frames, offsets, axes, masses, middle, inertias, corners, armatures, np.asarray(rig.limits, np.float64), height)
+        limits = np.asarray(rig.limits, np.float64)
+        armatures = _armatures(limits, masses.sum() * height**2)
+        return Body(parents, frames, offsets, axes, masses, middle, inertias, corners, armatures, limits, height)
 
     def with_limits_for(self, angles: np.ndarray) -> Body:
         """The body with limits that `angles` exceed moved out to them. [rad, (F, J, 3)]"""
         angles = np.asarray(angles, np.float64)
         low, high = np.minimum(self.limits[..., 0], angles.min(0)), np.maximum(self.limits[..., 1], angles.max(0))
-        return dataclasses.replace(self, limits=np.stack([low, high], -1))
+        limits = np.stack([low, high], -1)
+        return dataclasses.replace(self, limits=limits, armatures=_armatures(limits, self.mass * self.height**2))
+
+    @property
+    def free(self) -> np.ndarray:
+        """Joint axes that are not locked. [bool, (J, 3)]"""
+        return self.limits[..., 1] - self.limits[..., 0] >= _LOCKED
+
+    def efforts(self, effort: float) -> np.ndarray:
+        """Largest torque of each joint about an axis, `effort` x M g h or more where it carries a heavy part; inf for 0. [N m, (J,)]"""
+        return effort * self.gains(1.0, 0.0)[0] if effort > 0 else np.full(len(self.parents), np.inf)
 
     def gains(self, gain: float, damping: float) -> tuple[np.ndarray, np.ndarray]:
         """Joint springs k_e [N m/rad, (J,)] and dampers k_d [N m s/rad, (J,)] of equation (12).
@@ -114,6 +126,11 @@ class Body:
         swing = subtree_inertias(self) * (1.5 / self.time) ** 2
         stiffness = np.maximum(gain * self.torque, gain * swing)
         return stiffness, stiffness * damping * self.time
+
+
+def _armatures(limits: np.ndarray, scale: float) -> np.ndarray:
+    """Inertia of the joint axes for a body whose mass times squared height is `scale`. [(J, 3, 2) -> kg m^2, (J, 3)]"""
+    return scale * np.where(limits[..., 1] - limits[..., 0] < _LOCKED, 1e3, 1e-5)
 
 
 def own_volumes(centers: np.ndarray, boxes: np.ndarray, halves: np.ndarray, grid: int = 8) -> np.ndarray:

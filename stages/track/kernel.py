@@ -28,6 +28,7 @@ class Physics:
     contact_stiffness: float  # N/m at one corner
     contact_ease: float  # m, depth over which the stiffness grows
     contact_damping: float  # s/m, Hunt-Crossley: force x (1 - damping x separation speed)
+    rescue_speed: float  # m/s, at which a corner is pushed out of the ground at most
     friction: float
     slip_speed: float  # m/s, below it friction falls off linearly
     upright_stiffness: float  # N m/rad
@@ -51,7 +52,8 @@ class Bones:
     radius: wp.array(dtype=float)  # of the farthest corner from the joint
     stiffness: wp.array(dtype=float)
     damping: wp.array(dtype=float)
-    armature: wp.array(dtype=float)
+    armature: wp.array(dtype=wp.vec3)
+    effort: wp.array(dtype=float)  # N m, largest torque of the joint's spring and damper about an axis
     lower: wp.array(dtype=wp.vec3)
     upper: wp.array(dtype=wp.vec3)
 
@@ -180,13 +182,18 @@ def contact_force(physics: Physics, press: float, v: wp.vec3):
 
 
 @wp.func
-def joint_torque(physics: Physics, ke: float, kd: float, target: wp.vec3, q: wp.vec3, qd: wp.vec3, low: wp.vec3, high: wp.vec3):
-    """Equation (12) with the spring evaluated after the step, plus the limits: torque and diagonal of -dt d(torque)/d(qd)."""
+def joint_torque(physics: Physics, ke: float, kd: float, effort: float, target: wp.vec3, q: wp.vec3, qd: wp.vec3, low: wp.vec3, high: wp.vec3):
+    """Equation (12) with the spring evaluated after the step and its effort bounded, plus the limits.
+
+    Returns the torque and the diagonal of -dt d(torque)/d(qd); at bounded effort that of the unbounded, which is safe.
+    """
     dt = physics.time_step
     over = wp.vec3(outside(q[0], low[0], high[0]), outside(q[1], low[1], high[1]), outside(q[2], low[2], high[2]))
     # a limit is a spring as stiff as four joint springs
     wall = wp.vec3(wp.where(over[0] != 0.0, 4.0 * ke, 0.0), wp.where(over[1] != 0.0, 4.0 * ke, 0.0), wp.where(over[2] != 0.0, 4.0 * ke, 0.0))
-    torque = ke * (target - q - dt * qd) - kd * qd - 4.0 * ke * over - dt * wp.cw_mul(wall, qd)
+    drive = ke * (target - q - dt * qd) - kd * qd
+    drive = wp.vec3(wp.clamp(drive[0], -effort, effort), wp.clamp(drive[1], -effort, effort), wp.clamp(drive[2], -effort, effort))
+    torque = drive - 4.0 * ke * over - dt * wp.cw_mul(wall, qd)
     soft = dt * (kd + dt * ke)
     return torque, wp.vec3(soft, soft, soft) + dt * dt * wall
 
@@ -254,7 +261,7 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
                 for corner in range(8):
                     arm_own = turn_own * bones.corner[bone, corner]
                     v_corner = v_own + wp.cross(w_own, arm_own)
-                    press = -(x_own[1] + arm_own[1] + dt * v_corner[1])
+                    press = wp.min(-(x_own[1] + arm_own[1]), dt * physics.rescue_speed) - dt * v_corner[1]
                     if press > 0.0:
                         push, give = contact_force(physics, press, v_corner)
                         ka = wp.skew(arm_own)
@@ -278,14 +285,14 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
                 physics,
                 bones.stiffness[child],
                 bones.damping[child],
+                bones.effort[child],
                 state.control[step // physics.hold, world, child],
                 state.angle[step, world, child],
                 state.rate[step, world, child],
                 bones.lower[child],
                 bones.upper[child],
             )
-            still = bones.armature[child]
-            inverse = spd_inverse(wp.transpose(axes_sub) * (a_sub * axes_sub) + wp.diag(soft + wp.vec3(still, still, still)))
+            inverse = spd_inverse(wp.transpose(axes_sub) * (a_sub * axes_sub) + wp.diag(soft + bones.armature[child]))
             left = torque - wp.transpose(axes_sub) * n_sub
             scratch.inverse[step, world, child] = inverse
             scratch.torque[step, world, child] = left

@@ -106,6 +106,7 @@ def model(body: Body, names: list[str], params: Params, time_step: float, played
     """
     world = World.of(body, friction=params.friction, upright=params.upright)
     names, stiffness = _clean(names), body.gains(params.gain, params.damping)
+    efforts = body.efforts(params.effort)
     body = stepped(body, params, time_step)
     soft = _Softness.of(body, world, time_step, stiffness[0])
     root = Element("mujoco", model=_clean([name])[0] or "track")
@@ -121,7 +122,7 @@ def model(body: Body, names: list[str], params: Params, time_step: float, played
     pelvis = place.find("body")
     SubElement(pelvis, "site", name="root")
     SubElement(pelvis, "site", name="upright", pos=_text(body.height * up))
-    _actuators(SubElement(root, "actuator"), depth_first(body.parents)[1:], names, stiffness, world, time_step, body.height)
+    _actuators(SubElement(root, "actuator"), depth_first(body.parents)[1:], names, stiffness, world, time_step, body.height, efforts)
     start = {"qpos": played.qpos[0], "qvel": played.qvel, "ctrl": played.ctrl[0]}
     SubElement(SubElement(root, "keyframe"), "key", name="start", **{key: _text(value) for key, value in start.items()})
     ElementTree.indent(root)
@@ -137,7 +138,7 @@ def stepped(body: Body, params: Params, time_step: float) -> Body:
     stiffness, damping = body.gains(params.gain, params.damping)
     inertias = body.inertias.copy()
     inertias[0] += time_step * (world.upright_damping + time_step * world.upright_stiffness) * np.eye(3)
-    return dataclasses.replace(body, inertias=inertias, armatures=body.armatures + time_step * (damping + time_step * stiffness))
+    return dataclasses.replace(body, inertias=inertias, armatures=body.armatures + (time_step * (damping + time_step * stiffness))[:, None])
 
 
 def inverse_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
@@ -163,7 +164,7 @@ def inverse_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
     inertias = body.frames @ body.inertias @ body.frames.transpose(0, 2, 1)
     mass = np.einsum("jki,jkl,jlm->im", moves[:, 0], inertias, moves[:, 0]) + np.einsum("j,jki,jkm->im", body.masses, moves[:, 1], moves[:, 1])
     hinges = np.arange(6, 3 * count + 3)
-    mass[hinges, hinges] += np.repeat(body.armatures[1:], 3)
+    mass[hinges, hinges] += body.armatures[1:].ravel()
     inverse = np.linalg.inv(mass)
     points = np.einsum("jki,il,jkl->j", moves[:, 1], inverse, moves[:, 1]) / 3
     return points, np.diagonal(inverse)[3:].reshape(count, 3)
@@ -187,7 +188,9 @@ class _Softness:
     def of(body: Body, world: World, time_step: float, stiffness: np.ndarray) -> _Softness:
         points, hinges = inverse_weights(body)
         load = _SHARE * body.mass * GRAVITY
-        spring, damper = _EASED * world.contact_stiffness, world.contact_damping * load
+        # force k p^2 / (p + ease) at depth p: the mean of its secant and its tangent there
+        depth = (load + np.sqrt(load**2 + 4 * world.contact_stiffness * load * world.contact_ease)) / (2 * world.contact_stiffness)
+        spring, damper = load / depth * (1.5 - 0.5 * depth / (depth + world.contact_ease)), world.contact_damping * load
         # sticking feet creep as slowly as the simulator's: friction x load / slip_speed is their damper
         creep = world.friction * load / world.slip_speed / (spring * time_step + damper)
         walls = np.repeat(_WALL * stiffness[:, None], 3, 1)
@@ -196,8 +199,6 @@ class _Softness:
 
 _SHARE = 0.25
 """Of the weight on one corner, at which MuJoCo's linear contact is as stiff and as damped as the simulator's."""
-_EASED = 0.75
-"""Of the contact's full stiffness there (World.contact_ease)."""
 
 
 def _soft(spring: np.ndarray | float, damper: float, inverse: np.ndarray, time_step: float) -> np.ndarray:
@@ -222,7 +223,7 @@ def _bodies(place: Element, body: Body, names: list[str], soft: _Softness, frict
             low, high = body.limits[bone, axis]
             limit = {"range": _text([low, max(high, low + 1e-6)]), "solreflimit": _text([-k, -b]), "solimplimit": _text([d, d, 1, 0.5, 1])}
             hinge = f"{names[bone]}_{'xyz'[axis]}"
-            SubElement(node, "joint", name=hinge, type="hinge", axis=_text(np.eye(3)[axis]), armature=_text(body.armatures[bone]), **limit)
+            SubElement(node, "joint", name=hinge, type="hinge", axis=_text(np.eye(3)[axis]), armature=_text(body.armatures[bone, axis]), **limit)
         i = body.inertias[bone]
         full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
         SubElement(node, "inertial", pos=_text(body.centers[bone]), mass=_text(body.masses[bone]), fullinertia=_text(full))
@@ -234,7 +235,9 @@ def _bodies(place: Element, body: Body, names: list[str], soft: _Softness, frict
         SubElement(node, "geom", name=names[bone], rgba=".8 .6 .4 1", **box, **contact)
 
 
-def _actuators(place: Element, bones: list[int], names: list[str], gains: tuple[np.ndarray, np.ndarray], world: World, time_step: float, arm: float) -> None:
+def _actuators(
+    place: Element, bones: list[int], names: list[str], gains: tuple[np.ndarray, np.ndarray], world: World, time_step: float, arm: float, efforts: np.ndarray
+) -> None:
     """Joint springs (12) and the upright help.
 
     The simulator's springs act on the angle after the step, which is a spring on the angle before it and `time_step` x
@@ -244,7 +247,8 @@ def _actuators(place: Element, bones: list[int], names: list[str], gains: tuple[
         stiffness, damping = gains[0][bone], gains[1][bone] + time_step * gains[0][bone]
         for axis in "xyz":
             hinge = f"{names[bone]}_{axis}"
-            SubElement(place, "position", name=hinge, joint=hinge, kp=_text(stiffness), kv=_text(damping))
+            bound = {"forcerange": _text([-efforts[bone], efforts[bone]])} if np.isfinite(efforts[bone]) else {}
+            SubElement(place, "position", name=hinge, joint=hinge, kp=_text(stiffness), kv=_text(damping), **bound)
     # a pair of opposite forces on an arm that points up at the start turns as a spring to the vertical does
     force = world.upright_stiffness / arm
     lag = world.upright_damping + time_step * world.upright_stiffness

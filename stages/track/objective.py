@@ -14,39 +14,60 @@ from schemas.rig import Rig
 from stages.body import kinematics
 
 from .body import Body
+from .feet import Contacts, corrections, feet_of, plant, schedule
+
+_FLIGHT = 0.05
+"""A motion whose first frame is higher than this begins in the air. [standing heights]"""
 
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The motion to follow, as poses of the body.
+    """The motion to follow, as poses of the body, set on the ground.
 
     Attributes:
         joint: Joint points in the world. [m, (F, J, 3)]
         turn: Bone frames in the world. [(F, J, 3, 3)]
         angle: Compound joint angles. [rad, (F, J, 3)]
-        corners: Cuboid corners. [m, (F, J, 8, 3)]
+        corners: Cuboid corners; standing feet stay put where that is asked for. [m, (F, J, 8, 3)]
+        weights: Of each bone in the loss, mean 1. [(F, J)]
+        given: Cuboid corners of the motion as it came. [m, (F, J, 8, 3)]
+        shift: How the whole body was moved to reach the ground and to go where its feet carry it. [m, (F, 3)]
+        contacts: When each foot stands.
         fps: [Hz]
-        shift: How far the motion was moved up to reach the ground. [m]
     """
 
     joint: torch.Tensor
     turn: torch.Tensor
     angle: torch.Tensor
     corners: torch.Tensor
+    weights: torch.Tensor
+    given: torch.Tensor
+    shift: np.ndarray
+    contacts: Contacts
     fps: float
-    shift: float
 
     @staticmethod
-    def from_motion(rig: Rig, motion: Motion, body: Body, *, grounding: str = "clip") -> Target:
-        """Pose the body by the motion; `grounding` "clip" moves all frames so that the median lowest corner is at y = 0."""
+    def from_motion(rig: Rig, motion: Motion, body: Body, *, grounding: str = "feet", travel: str = "auto", stance: float = 0.0) -> Target:
+        """Pose the body by the motion; see `Params` for grounding, travel and stance."""
         skeleton = kinematics.Skeleton.from_rig(rig, dtype=torch.float64)
         pose = kinematics.pose_of(motion, skeleton)
         turn = pose.rotations @ torch.from_numpy(body.frames)
-        corners = corner_points(pose.joints, turn, torch.from_numpy(body.corners))
-        shift = -float(corners[..., 1].flatten(1).min(1).values.median()) if grounding == "clip" else 0.0
-        lift = torch.tensor([0.0, shift, 0.0], dtype=torch.float64)
+        given = corner_points(pose.joints, turn, torch.from_numpy(body.corners)).numpy()
+        root = pose.joints[:, 0].numpy()
+        ahead = Rotation.from_quat(motion.root_rotations).apply([0.0, 0, 1]) * [1, 0, 1]
+        ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
+        contacts = schedule(feet_of(rig, body), given, root, ahead, motion.fps, body.height)
+        shift = corrections(contacts, given, root, grounding, travel)
+        corners = given + shift[:, None, None]
+        weights = np.ones(corners.shape[:2])
+        if stance > 0:
+            corners = plant(contacts, corners)
+            for number, foot in enumerate(contacts.feet):
+                weights[:, foot.bones] += (stance - 1) * contacts.down[:, number, None]
+        joint = pose.joints + torch.from_numpy(shift)[:, None]
         angle = torch.from_numpy(np.array(motion.angles, np.float64))
-        return Target((pose.joints + lift).float(), turn.float(), angle.float(), (corners + lift).float(), motion.fps, shift)
+        tensors = (x.float() for x in (joint, turn, angle, torch.from_numpy(corners), torch.from_numpy(weights / weights.mean()), torch.from_numpy(given)))
+        return Target(*tensors, shift, contacts, motion.fps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,21 +89,28 @@ class Start:
     rate: torch.Tensor
 
     @staticmethod
-    def from_target(target: Target, *, knots: int, knot_time: float, lag: float) -> Start:
+    def from_target(target: Target, body: Body, *, knots: int, knot_time: float, lag: float, haste: float = 1.0) -> Start:
         """The target's first frame, set down until its lowest corner touches the ground, and its velocities.
 
-        Controls start at the target's angles at the middle of each knot, ahead by what the joint damper costs:
-        u = q + lag dq/dt with lag = k_d / k_e. [s]
+        A motion that begins in the air, no foot standing, is not set down. Controls start at the target's angles at the
+        middle of each knot, ahead by what the joint damper costs: u = q + lag dq/dt with lag = k_d / k_e. [s]
+
+        Parameters:
+            haste: Share of the target's velocities that is taken over: a target that jumps would throw the body.
         """
         times = np.arange(len(target.angle)) / target.fps
         angles, joints = target.angle.double().numpy(), target.joint[:, 0].double().numpy()
         course = CubicHermiteSpline(times, angles, np.gradient(angles, times, axis=0))
         when = np.minimum((np.arange(knots) + 0.5) * knot_time, times[-1])
-        control = course(when) + lag * course(when, 1)
+        control = course(when) + haste * lag * course(when, 1)
         turns = Rotation.from_matrix(target.turn[:2, 0].double().numpy())
         spin = (turns[1] * turns[0].inv()).as_rotvec() * target.fps
-        position = joints[0] - [0.0, float(target.corners[0, ..., 1].min()), 0.0]
-        velocity, rate = (joints[1] - joints[0]) * target.fps, (angles[1] - angles[0]) * target.fps
+        low = float(corner_points(target.joint[0], target.turn[0], torch.from_numpy(body.corners).float())[..., 1].min())
+        flying = target.contacts.feet and not target.contacts.down[0].any() and low > _FLIGHT * body.height
+        position = joints[0] - [0.0, 0.0 if flying else low, 0.0]
+        velocity, rate = (joints[1] - joints[0]) * target.fps, (angles[1] - angles[0]) * target.fps * body.free
+
+        velocity, spin, rate = haste * velocity, haste * spin, haste * rate
 
         def tensor(value: np.ndarray) -> torch.Tensor:
             return torch.as_tensor(value, dtype=torch.float32)
@@ -100,7 +128,7 @@ def tracking_error(
 ) -> torch.Tensor:
     """The first term of equation (13), without its first frame, free of units.
 
-    "corners" compares what is seen: the mean squared distance of cuboid corners over `scale`^2. "coordinates" is the
+    "corners" compares what is seen: the mean squared distance of cuboid corners over `scale`^2, standing feet weighted. "coordinates" is the
     equation as written: mean absolute difference of root position over `scale`, root turn and joint angles.
 
     Parameters:
@@ -110,12 +138,26 @@ def tracking_error(
     """
     if kind == "corners":
         away = corner_points(joint[1:], turn[1:], corners) - target.corners[1:]
-        return away.square().sum(-1).mean() / scale**2
+        return (away.square().sum(-1).mean(-1) * target.weights[1:]).mean() / scale**2
     move = (joint[1:, 0] - target.joint[1:, 0]).abs().sum() / scale
     relative = target.turn[1:, 0].transpose(-1, -2) @ turn[1:, 0]
     twist = 0.5 * (relative - relative.transpose(-1, -2)).abs().sum() / 2
     bend = (angle[1:, 1:] - target.angle[1:, 1:]).abs().sum()
     return (move + twist + bend) / ((len(joint) - 1) * (6 + 3 * (angle.shape[1] - 1)))
+
+
+def slip(contacts: Contacts, joint: torch.Tensor, turn: torch.Tensor, corners: torch.Tensor, scale: float) -> torch.Tensor:
+    """Mean squared horizontal step of standing feet's contact corners from frame to frame, over `scale`^2."""
+    held = torch.from_numpy(contacts.held)
+    if not held.any():
+        return joint.sum() * 0
+    points, frames = corner_points(joint, turn, corners), torch.arange(len(joint) - 1)
+    total = joint.sum() * 0
+    for number, foot in enumerate(contacts.feet):
+        own = points[:, foot.bones].flatten(1, 2)
+        step = own[frames + 1, contacts.point[:-1, number]] - own[frames, contacts.point[:-1, number]]
+        total = total + (step[:, [0, 2]].square().sum(-1) * held[:, number]).sum()
+    return total / held.sum() / scale**2
 
 
 def roughness(control: torch.Tensor) -> torch.Tensor:

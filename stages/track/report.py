@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+
+from .feet import Contacts, runs
 
 _NEAR = 0.02  # of the standing height: a corner lower than this is in contact
 
@@ -41,6 +45,34 @@ def stance_slide(corners: np.ndarray, time_step: float) -> float:
     held = (points[1:, :, 1] < 0) & (points[:-1, :, 1] < 0)
     speed = np.linalg.norm(np.diff(points[..., [0, 2]], axis=0), axis=-1) / time_step
     return float(speed[held].mean()) if held.any() else 0.0
+
+
+def foot_figures(contacts: Contacts, names: list[str], before: np.ndarray, after: np.ndarray, fps: float) -> dict[str, Any]:
+    """Feet before and after, at the frames in which the motion means them to stand; the same frames for both.
+
+    Parameters:
+        names: Of the bones. [(J,)]
+        before, after: Cuboid corners as they came, and tracked. [m, (F, J, 8, 3)]
+
+    Returns:
+        slide_before, slide_after: Mean horizontal speed of the corner that a foot stands on. [m/s]
+        floating_before, floating_after: Mean height of a standing foot's lowest corner, where it is above ground. [m]
+        penetration_before, penetration_after: Largest depth of any corner of the body. [m]
+        stances: From and to when each foot stands, by the name of its first bone. [s]
+    """
+    result: dict[str, Any] = {}
+    for when, corners in (("before", before.astype(np.float64)), ("after", after.astype(np.float64))):
+        here, later = contacts.points(corners)
+        speed = np.linalg.norm((later - here)[..., [0, 2]], axis=-1) * fps
+        low = np.stack([corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1) for foot in contacts.feet], 1) if contacts.feet else np.zeros((0, 0))
+        result[f"slide_{when}"] = float(speed[contacts.held].mean()) if contacts.held.any() else 0.0
+        result[f"floating_{when}"] = float(np.maximum(low[contacts.down], 0).mean()) if contacts.down.any() else 0.0
+        result[f"penetration_{when}"] = float(np.maximum(-corners[..., 1], 0).max())
+    times = {
+        names[foot.bones[0]]: [[round(first / fps, 4), round(last / fps, 4)] for first, last in runs(contacts.down[:, number])]
+        for number, foot in enumerate(contacts.feet)
+    }
+    return {**result, "stances": times}
 
 
 def corner_rmse(corners: np.ndarray, target: np.ndarray) -> float:

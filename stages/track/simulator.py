@@ -68,19 +68,21 @@ class Simulator:
         damping: float = 0.17,
         friction: float = 0.8,
         upright: float = 0.0,
+        effort: float = 0.0,
         gravity: float = GRAVITY,
         chunk: int = 20,
         clip: float = 0.0,
         device: str = "cpu",
         gradients: bool = True,
     ) -> None:
-        """Allocate; see `Params` for gain, damping, friction, upright, chunk and clip. time_step in s."""
+        """Allocate; see `Params` for gain, damping, friction, upright, effort, chunk and clip. time_step in s."""
         self.body, self.steps, self.worlds, self.hold = body, steps, worlds, hold
         self.time_step, self.chunk, self.clip, self.device = time_step, chunk, clip, device
         self.knots, self.runs = -(-steps // hold), 0
-        stiffness, dampings = body.gains(gain, damping)
+        stiffness, dampings = self._gains = body.gains(gain, damping)
+        self.efforts = body.efforts(effort)
         self.physics = _physics(body, World.of(body, friction=friction, upright=upright), time_step, gravity, hold)
-        self._bones = _bones(body, stiffness, dampings, device)
+        self._bones = _bones(body, stiffness, dampings, self.efforts, device)
         count, shape = len(body.parents), (steps, worlds, len(body.parents))
 
         def zeros(size: tuple[int, ...], dtype: type) -> wp.array:
@@ -145,6 +147,15 @@ class Simulator:
                 wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, adj_inputs=adjoints, adjoint=True, device=self.device)
                 wp.launch(kernel.clip, dim=self.worlds, inputs=[first, len(self.body.parents), self.clip, self._adjoint], device=self.device)
 
+    def torques(self) -> np.ndarray:
+        """Torques of springs and dampers about each axis, equation (12), in the run so far; the root has none. [N m, (T, E, J, 3)]"""
+        knots = np.arange(self.steps) // self.hold
+        control, angle, rate = (x.detach().cpu().double().numpy() for x in (self.control, self.angle[:-1], self.rate[:-1]))
+        stiffness, damping = (gain[:, None] for gain in self._gains)
+        drive = stiffness * (control[knots] - angle - self.time_step * rate) - damping * rate
+        drive[:, :, 0] = 0
+        return np.clip(drive, -self.efforts[:, None], self.efforts[:, None])
+
     def _stream(self) -> contextlib.AbstractContextManager[object]:
         """On a GPU, put Warp's launches in the order of torch's: both work on the same memory."""
         if self.device == "cpu":
@@ -172,12 +183,13 @@ def _physics(body: Body, world: World, time_step: float, gravity: float, hold: i
     return physics
 
 
-def _bones(body: Body, stiffness: np.ndarray, damping: np.ndarray, device: str) -> kernel.Bones:
+def _bones(body: Body, stiffness: np.ndarray, damping: np.ndarray, efforts: np.ndarray, device: str) -> kernel.Bones:
     bones = kernel.Bones()
     values = {
         "parent": body.parents, "offset": body.offsets, "axes": body.axes, "mass": body.masses, "center": body.centers,
         "inertia": body.inertias, "corner": body.corners, "radius": np.linalg.norm(body.corners, axis=-1).max(1),
         "stiffness": stiffness, "damping": damping, "armature": body.armatures,
+        "effort": efforts,
         "lower": body.limits[..., 0], "upper": body.limits[..., 1],
     }  # fmt: skip
     for name, value in values.items():

@@ -24,11 +24,12 @@ from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
 
 from .body import Body
-from .objective import Start, Target, corner_points, roughness, tracking_error
+from .objective import Start, Target, corner_points, roughness, slip, tracking_error
 from .params import Params
-from .report import contact_figures, corner_rmse, failure, stance_slide
+from .report import contact_figures, corner_rmse, failure, foot_figures, stance_slide
 
 _STEP = 0.009  # largest automatic time step, in sqrt(h/g): 2.1 ms for a body 0.55 m high
+_HASTES = (1.0, 0.5, 0.0)  # shares of the target's velocities in the first guesses
 _EVERY = 25  # iterations between checkpoints
 _COLUMNS = ["iteration", "loss", "track", "smooth", "corner_rmse"]
 
@@ -78,7 +79,7 @@ class _Problem:
         if not is_compiled(device):
             progress.note(f"compiling the physics kernel: about {'15 s' if device == 'cpu' else 'a minute'}, once on this machine")
         self.body, self.params, self.substeps = body, params, substeps
-        self.target = Target.from_motion(rig, motion, body, grounding=params.grounding)
+        self.target = Target.from_motion(rig, motion, body, grounding=params.grounding, travel=params.travel, stance=params.stance)
         self.simulator = Simulator(
             body,
             steps=(motion.frame_count - 1) * substeps + 1,
@@ -88,16 +89,28 @@ class _Problem:
             damping=params.damping,
             friction=params.friction,
             upright=params.upright,
+            effort=params.effort,
             chunk=params.chunk,
             clip=params.clip,
             device=device,
         )
-        self.start = Start.from_target(
-            self.target, knots=self.simulator.knots, knot_time=params.hold * self.simulator.time_step, lag=params.damping * body.time / params.gain
-        )
-        self.simulator.start(self.start.position, self.start.rotation, self.start.angles)
         self.corners = torch.from_numpy(body.corners).float()
+        self.free = torch.from_numpy(body.free).float()
         self.frames = torch.arange(motion.frame_count) * substeps
+        self.start = self._best_start()
+
+    def _best_start(self) -> Start:
+        """The best of several first guesses; their first pose is the same. The simulator is left in it."""
+        knot_time, lag = self.params.hold * self.simulator.time_step, self.params.damping * self.body.time / self.params.gain
+        best, least = None, np.inf
+        for haste in _HASTES:
+            start = Start.from_target(self.target, self.body, knots=self.simulator.knots, knot_time=knot_time, lag=lag, haste=haste)
+            self.simulator.start(start.position, start.rotation, start.angles)
+            with torch.no_grad():
+                loss = float(self.errors([start.control, start.velocity, start.spin, start.rate])[0])
+            if best is None or loss < least:
+                best, least = start, loss if np.isfinite(loss) else np.inf
+        return best
 
     def simulate(self, values: list[torch.Tensor], steps: torch.Tensor | None = None) -> tuple[torch.Tensor, ...]:
         """Joint points, frames and angles at `steps` (default: the frames). [(K, J, 3), (K, J, 3, 3), (K, J, 3)]"""
@@ -111,6 +124,8 @@ class _Problem:
         """Tracking error, roughness of the controls and corner RMSE [m]."""
         joint, turn, angle = self.simulate(values)
         track = tracking_error(self.target, joint, turn, angle, self.corners, self.body.height, self.params.objective)
+        if self.params.slip > 0:
+            track = track + self.params.slip * slip(self.target.contacts, joint, turn, self.corners, self.body.height)
         with torch.no_grad():
             away = corner_points(joint, turn, self.corners) - self.target.corners
             rmse = float(away.square().sum(-1).mean().sqrt())
@@ -185,6 +200,8 @@ def _iterate(problem: _Problem, state: _State, params: Params) -> None:
         group["lr"] = params.learning_rate * state.slow * (0.05 + 0.475 * (1 + np.cos(np.pi * share)))
     for value in state.values:
         value.grad.nan_to_num_(0.0, 0.0, 0.0)
+    for value in (state.values[0], state.values[3]):
+        value.grad *= problem.free  # Adam would move what hardly matters as far as what does
     state.optimizer.step()
 
 
@@ -199,26 +216,13 @@ def _step_back(state: _State, params: Params) -> None:
 
 def _result(problem: _Problem, state: _State, rig: Rig, motion: Motion, params: Params, seconds: float) -> Track:
     """Simulate the best values once more and make the artifact with its report."""
-    simulator, target, body = problem.simulator, problem.target, problem.body
+    simulator, body = problem.simulator, problem.body
     with torch.no_grad():
         joint, turn, _ = problem.simulate(state.best, torch.arange(simulator.steps))
-    corners = corner_points(joint, turn, problem.corners).numpy()
     at = problem.frames.numpy()
-    wanted, up = target.corners.numpy(), body.frames[0].T[:, 1]
-    ups, target_ups = (np.einsum("fij,j->fi", t[:, 0].double().numpy(), up) for t in (turn[at], target.turn))
-    reason = failure(corners[at], wanted, ups, target_ups, joint[at, 0, 1].numpy(), target.joint[:, 0, 1].numpy(), body.height)
-    given = wanted - [0.0, target.shift, 0.0]
-    low = np.maximum(-corners[..., 1].reshape(len(corners), -1).min(1), 0)
-    stiffness, damping = body.gains(params.gain, params.damping)
     report: dict[str, Any] = {
-        "failed": bool(reason), "reason": reason, "seconds": round(seconds, 3), "iterations": params.iterations,
-        "best_iteration": state.best_iteration, "substeps": problem.substeps, "ground_shift": target.shift,
-        "corner_rmse_before": state.history[0][4], "corner_rmse": corner_rmse(corners[at], wanted),
-        "corner_rmse_given": corner_rmse(corners[at], given), "loss": state.best_loss,
-        "before": contact_figures(given, motion.fps, body.height), "target": contact_figures(wanted, motion.fps, body.height),
-        "after": contact_figures(corners[at], motion.fps, body.height), "penetration_max_steps": float(low.max()),
-        "stance_slide": stance_slide(corners, simulator.time_step), "mass": body.mass, "height": body.height,
-        "stiffness": [float(k) for k in stiffness], "damping": [float(k) for k in damping],
+        "seconds": round(seconds, 3), "iterations": params.iterations, "best_iteration": state.best_iteration, "substeps": problem.substeps,
+        "loss": state.best_loss, "corner_rmse_before": state.history[0][4], **_figures(problem, rig, motion, joint, turn),
     }  # fmt: skip
     angles = simulator.angle[:-1, 0].cpu().numpy()[at]
     angles[:, 0] = 0
@@ -231,6 +235,31 @@ def _result(problem: _Problem, state: _State, rig: Rig, motion: Motion, params: 
         losses=np.array(state.history), report=report, controls=control, control_rate=1 / (params.hold * simulator.time_step),
         time_step=simulator.time_step, initial_velocity=np.concatenate([velocity, spin]), initial_joint_velocity=rate, masses=body.masses,
     )  # fmt: skip
+
+
+def _figures(problem: _Problem, rig: Rig, motion: Motion, joint: torch.Tensor, turn: torch.Tensor) -> dict[str, Any]:
+    """What the tracked motion is worth. Joints and frames at all simulation steps. [(T, J, 3), (T, J, 3, 3)]"""
+    target, body, params, simulator = problem.target, problem.body, problem.params, problem.simulator
+    corners, at = corner_points(joint, turn, problem.corners).numpy(), problem.frames.numpy()
+    given, wanted, got = target.given.numpy(), target.corners.numpy(), corners[at]
+    up = body.frames[0].T[:, 1]
+    ups, target_ups = (np.einsum("fij,j->fi", t[:, 0].double().numpy(), up) for t in (turn[at], target.turn))
+    reason = failure(got, wanted, ups, target_ups, joint[at, 0, 1].numpy(), target.joint[:, 0, 1].numpy(), body.height)
+    stiffness, damping = body.gains(params.gain, params.damping)
+    torques = np.abs(simulator.torques()[:, 0]).max(-1)
+    return {
+        "failed": bool(reason), "reason": reason,
+        "corner_rmse": corner_rmse(got, wanted), "corner_rmse_moved": corner_rmse(got, given + target.shift[:, None, None]),
+        "corner_rmse_given": corner_rmse(got, given), "ground_shift": float(np.median(target.shift[:, 1])),
+        "travel_added": float(np.linalg.norm(target.shift[-1, [0, 2]])),
+        "feet": foot_figures(target.contacts, list(rig.joint_names), given, got, motion.fps),
+        "before": contact_figures(given, motion.fps, body.height), "target": contact_figures(wanted, motion.fps, body.height),
+        "after": contact_figures(got, motion.fps, body.height), "penetration_max_steps": float(np.maximum(-corners[..., 1], 0).max()),
+        "stance_slide": stance_slide(corners, simulator.time_step), "torque_max": float(torques.max()),
+        "torque_max_at": rig.joint_names[int(torques.max(0).argmax())], "torque_mean": float(torques.max(1).mean()), "torque_unit": body.torque,
+        "torque_bounded": float((torques >= 0.999 * simulator.efforts).any(1).mean()),
+        "mass": body.mass, "height": body.height, "stiffness": [float(k) for k in stiffness], "damping": [float(k) for k in damping],
+    }  # fmt: skip
 
 
 def _check_inputs(rig: Rig, motion: Motion) -> None:

@@ -8,10 +8,11 @@ import numpy as np
 
 from .body import GRAVITY, Body
 
-# relative to the body (see Params): 1 corner bearing all the weight sinks h / 250
-_CONTACT_STIFFNESS = 250.0  # M g / h
+# relative to the body (see Params): 1 corner bearing all the weight sinks h / 1500
+_CONTACT_STIFFNESS = 1500.0  # M g / h
 _CONTACT_EASE = 1e-3  # h
 _CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
+_RESCUE_SPEED = 1.0  # sqrt(g h): a corner deep in the ground would be thrown out within a step
 _SLIP_SPEED = 0.02  # sqrt(g h)
 _UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
 
@@ -24,6 +25,7 @@ class World:
         contact_stiffness: At one corner, once pressed in deeper than `contact_ease`. [N/m]
         contact_ease: Depth over which the stiffness grows. [m]
         contact_damping: Hunt-Crossley: force x (1 - damping x separation speed). [s/m]
+        rescue_speed: At which a corner is pushed out of the ground at most. [m/s]
         friction: Coulomb's.
         slip_speed: Below it friction falls off linearly. [m/s]
         upright_stiffness: Of the spring from the root's up direction to the world's. [N m/rad]
@@ -33,6 +35,7 @@ class World:
     contact_stiffness: float
     contact_ease: float
     contact_damping: float
+    rescue_speed: float
     friction: float
     slip_speed: float
     upright_stiffness: float
@@ -46,6 +49,7 @@ class World:
             contact_stiffness=_CONTACT_STIFFNESS * body.mass * GRAVITY / body.height,
             contact_ease=_CONTACT_EASE * body.height,
             contact_damping=_CONTACT_DAMPING / speed,
+            rescue_speed=_RESCUE_SPEED * speed,
             friction=friction,
             slip_speed=_SLIP_SPEED * speed,
             upright_stiffness=upright * body.torque,

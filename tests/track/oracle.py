@@ -27,7 +27,9 @@ def mjcf(body: Body, *, time_step: float = 0.002, contact: bool = False, stiffne
             ElementTree.SubElement(node, "freejoint")
         for number, axis in enumerate(np.eye(3) if parent >= 0 else []):
             springs = {} if stiffness is None or damping is None else {"stiffness": str(stiffness[bone]), "damping": str(damping[bone])}
-            ElementTree.SubElement(node, "joint", name=f"{bone}-{number}", type="hinge", axis=_text(axis), armature=str(body.armatures[bone]), **springs)
+            ElementTree.SubElement(
+                node, "joint", name=f"{bone}-{number}", type="hinge", axis=_text(axis), armature=str(body.armatures[bone, number]), **springs
+            )
         i = body.inertias[bone]
         full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
         ElementTree.SubElement(node, "inertial", pos=_text(body.centers[bone]), mass=repr(float(body.masses[bone])), fullinertia=_text(full))

@@ -40,8 +40,8 @@ def test_mujoco_performs_two_seconds_of_the_trot(exported: tuple[Path, Rig, Moti
 
     played = replay(exported[0])
     assert len(played.joints) == 49
-    assert played.error < 0.02
-    assert played.worst[0] < 0.05
+    assert played.error < 0.03
+    assert played.worst[0] < 0.06
 
 
 def test_the_model_is_the_simulated_body(exported: tuple[Path, Rig, Motion, Track]) -> None:

@@ -25,7 +25,7 @@ _SHORT = Params(iterations=4, substeps=12)
 def tracked() -> tuple[Motion, Track]:
     rig = quadruped()
     motion = trot(rig)
-    return motion, run(rig, motion, Params(iterations=60))
+    return motion, run(rig, motion, Params(iterations=80))
 
 
 def test_a_floating_trot_is_tracked_on_the_ground(tracked: tuple[Motion, Track]) -> None:
@@ -45,10 +45,10 @@ def test_the_track_is_a_valid_artifact(tracked: tuple[Motion, Track], tmp_path: 
     assert again.frame_count == motion.frame_count
     assert again.fps == motion.fps
     assert again.prompt == motion.prompt
-    assert again.header.params["iterations"] == 60
+    assert again.header.params["iterations"] == 80
     assert again.masses.sum() == pytest.approx(track.report["mass"], rel=1e-5)
     assert again.loss_names[0] == "iteration"
-    np.testing.assert_array_equal(again.losses[:, 0], np.arange(61))
+    np.testing.assert_array_equal(again.losses[:, 0], np.arange(81))
     assert len(again.controls) == -(-(16 * track.report["substeps"] + 1) // 4)
 
 

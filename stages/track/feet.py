@@ -1,0 +1,184 @@
+"""Feet: which bones they are, when they should stand, and a target in which standing feet stay where they are."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from schemas import roles
+from schemas.rig import Rig
+
+from .body import Body
+
+_LOW = 0.05  # a standing foot is within this of the level on which it stands [standing heights]
+_RISE = 0.25  # or within this share of its own range
+_CREEP = 0.25  # a standing foot does not swing forward faster than this [standing heights / s]
+_SMOOTH = 2.0  # how strongly corrections of neighbouring frames are tied, against one standing foot
+
+
+@dataclasses.dataclass(frozen=True)
+class Foot:
+    """One foot and the leg it ends.
+
+    Attributes:
+        bones: Of the foot.
+        leg: Bones from the hip to the foot.
+        shares: How much of a shift of the foot each bone of the leg takes part in. [(len(leg),)]
+    """
+
+    bones: list[int]
+    leg: list[int]
+    shares: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Contacts:
+    """When each foot should stand.
+
+    Attributes:
+        feet: [(L,)]
+        down: [bool, (F, L)]
+        point: The corner each foot would stand on, as an index into its bones' corners (8 a bone). [(F, L)]
+    """
+
+    feet: list[Foot]
+    down: np.ndarray
+    point: np.ndarray
+
+    @property
+    def held(self) -> np.ndarray:
+        """Whether a foot stands at a frame and at the next. [bool, (F-1, L)]"""
+        return self.down[1:] & self.down[:-1]
+
+    def points(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The corner that each foot stands on, at a frame and one frame later. [(F, J, 8, 3) -> m, 2 x (F-1, L, 3)]"""
+        frames = np.arange(len(corners) - 1)
+        here, later = np.zeros((2, len(frames), len(self.feet), 3))
+        for number, foot in enumerate(self.feet):
+            own = corners[:, foot.bones].reshape(len(corners), -1, 3)
+            here[:, number], later[:, number] = own[frames, self.point[:-1, number]], own[frames + 1, self.point[:-1, number]]
+        return here, later
+
+
+def feet_of(rig: Rig, body: Body) -> list[Foot]:
+    """Feet by role; of a rig without known legs, the bones whose cuboids stand on the ground at rest."""
+    legs: dict[str, list[int]] = {}
+    for bone, role in enumerate(rig.roles):
+        if roles.is_leg(role):
+            legs.setdefault("_".join(roles.limb(role)[:2]), []).append(bone)  # type: ignore[index]
+    if not legs:
+        low = rest_corners(body)[..., 1].min(1)
+        return [Foot([bone], [bone], np.ones(1)) for bone in np.flatnonzero(low < low.min() + 0.05 * body.height)]
+    feet = []
+    for leg in legs.values():
+        bones = [bone for bone in leg if rig.roles[bone].endswith("_foot")] or leg[-1:]
+        middle = np.asarray(rig.cuboid_centers, np.float64)
+        reach = np.linalg.norm(middle[leg] - rig.positions[leg[0]], axis=1)
+        shares = np.minimum(reach / max(np.linalg.norm(middle[bones] - rig.positions[leg[0]], axis=1).min(), 1e-9), 1)
+        feet.append(Foot(bones, leg, np.where(np.isin(leg, bones), 1.0, shares)))
+    return feet
+
+
+def rest_corners(body: Body) -> np.ndarray:
+    """Cuboid corners at rest about the root joint. [m, (J, 8, 3)]"""
+    joints = np.zeros((len(body.parents), 3))
+    for bone, parent in enumerate(body.parents):
+        if parent >= 0:
+            joints[bone] = joints[parent] + body.frames[parent] @ body.offsets[bone]
+    return joints[:, None] + np.einsum("jik,jck->jci", body.frames, body.corners)
+
+
+def schedule(feet: list[Foot], corners: np.ndarray, root: np.ndarray, ahead: np.ndarray, fps: float, height: float) -> Contacts:
+    """When each foot stands in a motion: it is low for itself, and it does not swing forward under the body.
+
+    Speed is taken relative to the root, so that feet of a clip made to run on the spot, and feet that slip, stand too.
+
+    Parameters:
+        corners: [m, (F, J, 8, 3)]
+        root, ahead: Root joint [m, (F, 3)] and the horizontal direction that the body faces [(F, 3)].
+        height: Standing height. [m]
+    """
+    frames, count = len(corners), len(feet)
+    down, point = np.zeros((frames, count), bool), np.zeros((frames, count), int)
+    levels = [corners[:, foot.bones][..., 1].reshape(frames, -1) for foot in feet]
+    ground = np.median(np.min([level.min(1) for level in levels], 0)) if feet else 0.0
+    for number, (foot, level) in enumerate(zip(feet, levels, strict=True)):
+        low, point[:, number] = level.min(1), level.argmin(1)
+        place = (corners[:, foot.bones].reshape(frames, -1, 3).mean(1) - root) * ahead
+        forward = np.gradient(place.sum(1)) * fps
+        back = forward < max(_CREEP * height, 0.2 * np.abs(forward).mean())
+        floor = max(np.quantile(low[back], 0.3), ground) if back.any() else ground
+        near = low < floor + max(_LOW * height, _RISE * (low.max() - floor))
+        down[:, number] = near & back & (floor < ground + 0.25 * height)
+    return Contacts(feet, _settled(down), point)
+
+
+def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, grounding: str = "feet", travel: str = "auto") -> np.ndarray:
+    """Shifts of the whole body, frame by frame, that set standing feet on the ground and keep them there. [m, (F, 3)]
+
+    Parameters:
+        corners, root: Cuboid corners [m, (F, J, 8, 3)] and root joint [m, (F, 3)].
+        grounding: "feet": the least squares of standing feet's heights, smooth in time, going on evenly where none stands;
+            "clip": the median height of the lowest corner, all frames alike; "none".
+        travel: "feet": the least squares of standing feet's steps is taken away, smooth in time, so that the body goes
+            where its feet carry it; "auto": only where that is farther than the body goes by itself, as in clips that
+            were made to run on the spot; "given": never.
+    """
+    frames = len(corners)
+    shift = np.zeros((frames, 3))
+    if grounding == "feet" and contacts.down.any():
+        low = np.stack([corners[:, foot.bones][..., 1].reshape(frames, -1).min(1) for foot in contacts.feet], 1)
+        shift[:, 1] = _smooth(-low, contacts.down)
+    elif grounding != "none":
+        shift[:, 1] = -np.median(corners[..., 1].reshape(frames, -1).min(1))
+    if travel != "given" and contacts.held.any():
+        here, later = contacts.points(corners)
+        steps = np.stack([_smooth((here - later)[..., axis], contacts.held) for axis in (0, 2)], 1)
+        far, own = np.linalg.norm(steps.sum(0)), np.linalg.norm((root[-1] - root[0])[[0, 2]])
+        if travel == "feet" or far > own:
+            shift[1:, [0, 2]] = np.cumsum(steps, axis=0)
+    return shift
+
+
+def plant(contacts: Contacts, corners: np.ndarray) -> np.ndarray:
+    """Corners with every standing foot held where it stands on average; legs follow, swinging feet go over evenly.
+
+    [m, (F, J, 8, 3) -> (F, J, 8, 3)]
+    """
+    planted, frames = corners.copy(), np.arange(len(corners))
+    here, later = contacts.points(corners)
+    for number, foot in enumerate(contacts.feet):
+        down = contacts.down[:, number]
+        if not down.any():
+            continue
+        shift = np.zeros((len(corners), 3))
+        for first, last in runs(down):
+            path = np.vstack([np.zeros((1, 3)), np.cumsum((later - here)[first:last, number], axis=0)])
+            shift[first : last + 1] = path.mean(0) - path
+        shift[:, 1] = np.where(down, -corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1), 0)
+        for axis in range(3):
+            shift[:, axis] = np.interp(frames, frames[down], shift[down, axis])
+        planted[:, foot.leg] += (shift[:, None] * foot.shares[:, None])[:, :, None]
+    return planted
+
+
+def runs(flags: np.ndarray) -> list[tuple[int, int]]:
+    """First and last index of every run of True. [bool, (F,)]"""
+    edges = np.diff(np.concatenate([[0], flags.astype(int), [0]]))
+    return list(zip(np.flatnonzero(edges > 0), np.flatnonzero(edges < 0) - 1, strict=True))
+
+
+def _settled(down: np.ndarray) -> np.ndarray:
+    """Stances with gaps of one frame closed, and those of one frame dropped. [bool, (F, L)]"""
+    down = down.copy()
+    down[1:-1] |= down[:-2] & down[2:]
+    before, after = np.zeros_like(down), np.zeros_like(down)
+    before[1:], after[:-1] = down[:-1], down[1:]
+    return down & (before | after)
+
+
+def _smooth(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Least squares through the known values of each row, with small steps from row to row. [(N, L), (N, L) -> (N,)]"""
+    steps = np.diff(np.eye(len(values)), axis=0)
+    return np.linalg.solve(np.diag(known.sum(1) + 1e-9) + _SMOOTH * steps.T @ steps, (values * known).sum(1))
