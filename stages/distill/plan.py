@@ -18,7 +18,7 @@ MATMUL_SHARE = 0.5
 (CogVideoX-5B, A100) against the 1.19 PFLOP computed here is 0.53 of the 250 TFLOP/s that an A100 multiplies large matrices at."""
 
 _FULL_PRECISION = 2.0  # TensorFloat-32, in which CUDA convolves float32, has half the rate of half precision
-RENDER_RATE = {"cuda": 1e12, "cpu": 1e9}  # of the renderer, in its own operations; ours, from the benchmark on a CPU. [1/s]
+RENDER_RATE = {"cuda": 1e12, "cpu": 6e9}  # of the renderer, in its own operations; ours, from the benchmark on a CPU. [1/s]
 _SPLAT = 60.0  # operations per covered pixel and kernel behind it, forward
 _DEPTH = 12.0  # kernels behind a covered pixel that count
 _COVER = 0.2  # share of an image that the body covers

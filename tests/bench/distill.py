@@ -2,14 +2,16 @@
 
 python -m tests.bench.distill --json [--prior embedded] [--steps 8] [--assets tiger,KhronosFox,KnightCharacter] [--full]
 
-`roofline_ratio` is the time over that of as many FLOPs at the rate of large matrix products, measured here; 1 would be
-perfect. `--assets` also distils each asset wholly (minutes); names that are not built in are files of $AKD_TEST_ASSETS.
-`--full` measures full-size CogVideoX with random weights on a CUDA GPU, at its own clip: speed needs no training.
+The step that is split asks the prior, which by default only every fourth does. `roofline_ratio` is its time over that of
+as many FLOPs at the rate of large matrix products, measured here; 1 would be perfect. `--assets` also distils each asset
+wholly; names that are not built in are files of $AKD_TEST_ASSETS. `--full` measures full-size CogVideoX with random
+weights on a CUDA GPU, at its own clip: speed needs no training.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import json
 import os
@@ -87,12 +89,13 @@ def watched(loop: Any, clock: Clock) -> Iterator[None]:
         yield
     finally:
         torch.autograd.grad, torch.Tensor.backward = whole
-        for thing, name in ((loop.body, "skin"), (loop.body, "film"), (loop.prior, "encode_video"), (loop.prior, "predict_x0")):
+        for thing, name in ((loop.body, "film"), (loop.prior, "encode_video"), (loop.prior, "predict_x0")):
             delattr(thing, name)
 
 
 def measure(rig: Any, splat: Any, prompt: str, prior: Any, params: Params, steps: int, device: plan.Device) -> dict[str, float]:
-    """Medians over `steps` iterations in the middle of a run, after two that warm up. [ms]"""
+    """Medians over `steps` iterations in the middle of a run, each of which asks the prior, after two that warm up. [ms]"""
+    params = dataclasses.replace(params, refresh=1)
     settings = resolve(params, prior.spec)
     if settings.speed is None:
         settings = resolve(Params(**{**vars(settings), "speed": 1.0}), prior.spec)
