@@ -14,7 +14,7 @@ import typer
 
 from schemas.errors import AkdError
 
-from . import asset, distill, doctor, evaluate, inspect, prior, render, rig, skin, splat, status, track
+from . import asset, distill, doctor, evaluate, inspect, prior, render, rig, skin, splat, status, track, view
 from .flags import command
 
 STEPS, LOOK, LEARN = "Stages, in order", "Look and check", "Video models"
@@ -26,6 +26,7 @@ COMMANDS = (
     (distill, STEPS),
     (track, STEPS),
     (render, STEPS),
+    (view, LOOK),
     (evaluate, LOOK),
     (inspect, LOOK),
     (status, LOOK),

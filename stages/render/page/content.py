@@ -61,7 +61,7 @@ def content(rig: Rig, shown: list[Shown], figures: list[Figure], *, slug: str, f
     facts = [fact for fact in (rig.name, rig.category if rig.category != rig.name else "", f"{rig.joint_count} joints") if fact]
     facts += [f"{last.frame_count} frames at {last.fps:g} Hz", f"{last.duration:.2f} s", last.header.created[:10]]
     return {
-        "prompt": " ".join(last.prompt.split()),
+        "prompt": " ".join(shown[0].motion.prompt.split()),
         "slug": slug,
         "facts": [fact for fact in facts if fact],
         "joints": [_joint(rig, index) for index in range(rig.joint_count)],
