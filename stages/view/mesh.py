@@ -70,7 +70,7 @@ def render_mesh(
         samples = np.zeros((len(rays), 4), np.float32)
         color = shade(face, barycentric)
         if normals is not None:
-            color = np.clip(color * _light(normals, faces[face], barycentric, rays[hit]), 0, 1)
+            color = np.clip(color * _light(normals, points, faces[face], barycentric, rays[hit]), 0, 1)
         samples[hit, :3], samples[hit, 3] = color, 1
         image[frame] = samples.reshape(height, s, width, s, 4).mean((1, 3))
     return torch.from_numpy(image)
@@ -121,9 +121,13 @@ def brightness(normals: np.ndarray) -> np.ndarray:
     return _AMBIENT + _DIFFUSE * (normals @ _LIGHT)[:, None]
 
 
-def _light(normals: np.ndarray, corners: np.ndarray, barycentric: np.ndarray, rays: np.ndarray) -> np.ndarray:
-    """Brightness of hit points; a surface seen from behind is lit as if turned round. [(M, 1)]"""
+def _light(normals: np.ndarray, points: np.ndarray, corners: np.ndarray, barycentric: np.ndarray, rays: np.ndarray) -> np.ndarray:
+    """Brightness of hit points; a face seen from behind is lit as if turned round. [(M, 1)]
+
+    Which side is seen is the face's own question: smooth normals lean away from the viewer already before the outline.
+    """
     normal = np.einsum("mk,mkc->mc", barycentric, normals[corners])
     normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-20)
-    normal = np.where((normal * rays).sum(1, keepdims=True) > 0, -normal, normal)
-    return brightness(normal)
+    a, b, c = (points[corners[:, k]] for k in range(3))
+    behind = (np.cross(b - a, c - a) * rays).sum(1, keepdims=True) > 0
+    return brightness(np.where(behind, -normal, normal))
