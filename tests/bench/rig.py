@@ -133,8 +133,8 @@ def figures(folder: Path, *, verbose: bool) -> dict[str, Any]:
         for name, error in found.items():
             parts[rig.category].setdefault(name.replace("left_", "").replace("right_", ""), []).append(error)
         worst = ", ".join(f"{name} {found[name]:.1f}" for name in sorted(found, key=found.get)[: -4 if not verbose else None : -1])
-        line = f"{path.stem:24s} {rig.category:10s} -> {category:10s} {errors[rig.category][-1]:5.2f} %  {seconds[-1]:.2f} s  {len(found)} landmarks; worst {worst}"
-        print(line, file=sys.stderr)
+        print(f"{path.stem:24s} {rig.category:10s} -> {category:10s} {errors[rig.category][-1]:5.2f} %  {seconds[-1]:.2f} s", file=sys.stderr)
+        print(f"{'':24s} {len(found)} landmarks, worst {worst}", file=sys.stderr)
     for kind in KINDS:
         print(f"{kind}: " + ", ".join(f"{name} {np.mean(values):.1f}" for name, values in parts[kind].items()), file=sys.stderr)
     result: dict[str, Any] = {f"{kind}_error_pct": round(float(np.mean(errors[kind])), 3) if errors[kind] else None for kind in KINDS}

@@ -21,7 +21,7 @@ _HEEL = 0.012  # of the extent
 _SPRAWLED = 2.5  # times as long as it is high: a leg folded beside the body
 _TAIL_BONE = 0.09  # of the extent: about the length of a tail's bones
 _LIMB_SHARES = {
-    "arm": (("upper", 0.12), ("lower", 0.46), ("foot", 0.77)),
+    "arm": (("upper", 0.14), ("lower", 0.45), ("foot", 0.77)),
     "wing": (("upper", 0.10), ("lower", 0.40), ("foot", 0.70)),
     "leg": (("upper", 0.02), ("lower", 0.36), ("foot", 0.70)),
 }
@@ -303,7 +303,7 @@ class Builder:
         if self.found.template.category == "biped":
             curve = self._middle(self._from["chest"].to(self._world(self.body.tips[self.found.head])))
             out = curve.cut(self._leaves(curve, self.trunk), 1.0)
-            return out.at(0.10), out.at(0.28), out.points[-1]
+            return out.at(0.06), out.at(0.30), out.points[-1]
         onward = self.line.cut(self.line.closest(chest), 1.0)
         neck = onward.cut(0.10, 1.0)
         return neck.points[0], neck.at(0.54), neck.points[-1]
