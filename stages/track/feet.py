@@ -14,7 +14,8 @@ from .body import Body
 _LOW = 0.05  # a standing foot is within this of the level on which it stands [standing heights]
 _RISE = 0.25  # or within this share of its own range
 _CREEP = 0.25  # a standing foot does not swing forward faster than this [standing heights / s]
-_SMOOTH = 2.0  # how strongly corrections of neighbouring frames are tied, against one standing foot
+_LIFT = 0.25  # over so long the height is smoothed [sqrt(h / g)]
+_STRIDE = 1.0  # and the speed [sqrt(h / g)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +115,12 @@ def schedule(feet: list[Foot], corners: np.ndarray, root: np.ndarray, ahead: np.
     return Contacts(feet, _settled(down), point)
 
 
-def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, grounding: str = "feet", travel: str = "auto") -> np.ndarray:
+def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time: float, grounding: str = "feet", travel: str = "auto") -> np.ndarray:
     """Shifts of the whole body, frame by frame, that set standing feet on the ground and keep them there. [m, (F, 3)]
 
     Parameters:
         corners, root: Cuboid corners [m, (F, J, 8, 3)] and root joint [m, (F, 3)].
+        time: sqrt(h / g), in frames: corrections are smooth over a part of it.
         grounding: "feet": the least squares of standing feet's heights, smooth in time, going on evenly where none stands;
             "clip": the median height of the lowest corner, all frames alike; "none".
         travel: "feet": the least squares of standing feet's steps is taken away, smooth in time, so that the body goes
@@ -129,12 +131,12 @@ def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, groun
     shift = np.zeros((frames, 3))
     if grounding == "feet" and contacts.down.any():
         low = np.stack([corners[:, foot.bones][..., 1].reshape(frames, -1).min(1) for foot in contacts.feet], 1)
-        shift[:, 1] = _smooth(-low, contacts.down)
+        shift[:, 1] = _smooth(-low, contacts.down, _LIFT * time)
     elif grounding != "none":
         shift[:, 1] = -np.median(corners[..., 1].reshape(frames, -1).min(1))
     if travel != "given" and contacts.held.any():
         here, later = contacts.points(corners)
-        steps = np.stack([_smooth((here - later)[..., axis], contacts.held) for axis in (0, 2)], 1)
+        steps = np.stack([_smooth((here - later)[..., axis], contacts.held, _STRIDE * time) for axis in (0, 2)], 1)
         far, own = np.linalg.norm(steps.sum(0)), np.linalg.norm((root[-1] - root[0])[[0, 2]])
         if travel == "feet" or far > own:
             shift[1:, [0, 2]] = np.cumsum(steps, axis=0)
@@ -178,7 +180,7 @@ def _settled(down: np.ndarray) -> np.ndarray:
     return down & (before | after)
 
 
-def _smooth(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Least squares through the known values of each row, with small steps from row to row. [(N, L), (N, L) -> (N,)]"""
+def _smooth(values: np.ndarray, known: np.ndarray, width: float) -> np.ndarray:
+    """Least squares through the known values of each row, smooth over `width` rows. [(N, L), (N, L) -> (N,)]"""
     steps = np.diff(np.eye(len(values)), axis=0)
-    return np.linalg.solve(np.diag(known.sum(1) + 1e-9) + _SMOOTH * steps.T @ steps, (values * known).sum(1))
+    return np.linalg.solve(np.diag(known.sum(1) + 1e-9) + width**2 * steps.T @ steps, (values * known).sum(1))

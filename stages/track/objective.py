@@ -57,7 +57,7 @@ class Target:
         ahead = Rotation.from_quat(motion.root_rotations).apply([0.0, 0, 1]) * [1, 0, 1]
         ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
         contacts = schedule(feet_of(rig, body), given, root, ahead, motion.fps, body.height)
-        shift = corrections(contacts, given, root, grounding, travel)
+        shift = corrections(contacts, given, root, body.time * motion.fps, grounding, travel)
         corners = given + shift[:, None, None]
         weights = np.ones(corners.shape[:2])
         if stance > 0:

@@ -76,7 +76,7 @@ def test_grounding_puts_standing_feet_at_zero() -> None:
         low = target.corners[:, target.contacts.feet[0].bones].numpy()[..., 1].reshape(33, -1).min(1)
         assert np.abs(low[target.contacts.down[:, 0]]).mean() < bound
     body, target = _target(rig, motion, grounding="none")
-    assert (corrections(target.contacts, target.given.numpy(), motion.root_positions, "none", "given") == 0).all()
+    assert (corrections(target.contacts, target.given.numpy(), motion.root_positions, 4.0, "none", "given") == 0).all()
     assert target.shift.max() == 0
 
 
