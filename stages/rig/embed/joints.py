@@ -303,7 +303,7 @@ class Builder:
         if self.found.template.category == "biped":
             curve = self._middle(self._from["chest"].to(self._world(self.body.tips[self.found.head])))
             out = curve.cut(self._leaves(curve, self.trunk), 1.0)
-            return out.at(0.06), out.at(0.30), out.points[-1]
+            return out.at(0.06), out.at(0.26), out.points[-1]
         onward = self.line.cut(self.line.closest(chest), 1.0)
         neck = onward.cut(0.10, 1.0)
         return neck.points[0], neck.at(0.54), neck.points[-1]
