@@ -130,15 +130,13 @@ def plan_lines(made: Any, kernels: int, measured: bool, elsewhere: dict[str, Any
 def _body(prompt: str, source: str | None, options: Options) -> tuple[int, int, bool]:
     """Kernels and joints of the workspace's splat; assumed, and False, where there is none yet."""
     from schemas.errors import AkdError
-    from stages.splat.params import Params as SplatParams
-
     from .chain import Chain
     from .workspace import resolve
 
     try:
         splat = Chain(resolve(options.workspace, source, prompt)[0]).load("splat")
     except AkdError:
-        return SplatParams().kernels, 20, False
+        return 4000, 20, False  # about what `akd splat` makes of itself
     return len(splat.means), splat.weights.shape[1], True
 
 

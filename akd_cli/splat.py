@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from stages.splat.params import Params
 
 from .asset import Source
 from .options import Options
 
-EXAMPLES = "akd splat tiger", "akd splat --kernels 20000 --iterations 1000 -o tiger.ply"
+Splats = Annotated[
+    str | None,
+    typer.Option(help="Take the Gaussians of this 3DGS .ply (in the asset file's frame), less the background.", rich_help_panel="Parameters"),
+]
+EXAMPLES = "akd splat tiger", "akd splat --kernels 20000 --iterations 1000 -o tiger.ply", "akd splat scan.obj --splats scan.ply"
 
 
-def splat(source: Source = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
-    """Turn the mesh into Gaussians, fitted to rendered views of it.
+def splat(source: Source = None, splats: Splats = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
+    """Turn the mesh into Gaussians, fitted to rendered views of it; or bind Gaussians of your own to it.
 
     Writes splat.h5 and splat.ply, which opens in every 3D Gaussian splatting viewer.
     """
     from .execute import run
 
-    run("splat", options, params, source=source)
+    run("splat", options, params, source=source, files={"splats": splats})
 
 
 def make(job: Any) -> Any:
     """Run the stage."""
     from stages.splat import stage
 
-    return stage.run(job.load("asset"), job.load("skin"), job.params, progress=job.progress)
+    return stage.run(job.load("asset"), job.load("skin"), job.params, progress=job.progress, splats=job.file("splats"))
 
 
 def write_views(job: Any, artifact: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 import numpy as np
@@ -17,25 +18,33 @@ from stages.repeatable import one_torch_thread
 from stages.view import cuda
 from stages.view.mesh import brightness, surface_colors
 
-from . import optimise
+from . import given, optimise
 from .params import Params
-from .start import OPACITY, SPREAD, THICKNESS, Start, frames, sample
+from .start import OPACITY, SPREAD, THICKNESS, Start, automatic_count, frames, sample, sunk
 
 
 @one_torch_thread()
-def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -> Splat:
-    """Turn a skinned mesh into Gaussians.
+def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, splats: str | os.PathLike[str] | None = None) -> Splat:
+    """Turn a skinned mesh into Gaussians, or bind those of a 3DGS .ply to it.
+
+    Parameters:
+        splats: Kernels to take instead, in the frame of the asset's file; no fit changes them.
 
     Raises:
-        InputError: The skin is of another mesh, or the mesh has no area.
-        MissingError: The device is not there.
+        InputError: The skin is of another mesh, the mesh has no area, or the given kernels lie elsewhere.
+        MissingError: The device or the file is not there.
     """
     if len(skin.weights) != len(asset.vertices):
         raise InputError(f"the skin of '{skin.name}' has {len(skin.weights)} rows, '{asset.name}' has {len(asset.vertices)} vertices;", "run `akd skin` again.")
+    if splats is not None:
+        return _given(asset, skin, params, splats)
     device, clock = choose_device(params.device), time.monotonic()
     rng = np.random.default_rng(params.seed)
-    start = sample(asset, params.kernels, rng)
-    kernels = _initial(asset, start, params.shaded).to(device)
+    pixel = optimise.pixel_size(asset, params.size)
+    start = sample(asset, count_of(asset, params, pixel), rng)
+    kernels = _initial(asset, start, params.shaded)
+    kernels.means = torch.as_tensor(sunk(asset, start, pixel)).float()
+    kernels = kernels.to(device)
     report: dict[str, float] = {"kernels": len(start.means), "views": params.views}
     if params.iterations:
         views = optimise.photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress).to(device)
@@ -46,8 +55,9 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -
         spacing, anchors = torch.as_tensor(start.spacing).float().to(device), torch.as_tensor(start.means).float().to(device)
         kernels = optimise.fit(kernels, spacing, anchors, seen, params.iterations, generator, progress)
         report["psnr"] = optimise.psnr(kernels, held)
+        report["psnr_foreground"] = optimise.psnr(kernels, held, foreground=True)
     report["seconds"] = round(time.monotonic() - clock, 2)
-    kernels, weights = kernels.to("cpu"), bind(asset, skin, start)
+    kernels, weights = kernels.to("cpu"), bind(asset, skin, start.faces, start.barycentric)
     turns = torch.nn.functional.normalize(kernels.rotations, dim=1)
     return Splat(
         name=asset.name,
@@ -62,6 +72,23 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT) -
     ).stamped(params=params, seed=params.seed)
 
 
+def count_of(asset: Asset, params: Params, pixel: float) -> int:
+    """The number of kernels that `params` asks for, where a pixel of the views spans so many metres.
+
+    Raises:
+        InputError: It is no number between 10 and a million, nor "auto".
+    """
+    if params.kernels == "auto":
+        return automatic_count(asset, pixel)
+    try:
+        count = int(params.kernels)
+    except ValueError:
+        count = 0
+    if not 10 <= count <= 1_000_000:
+        raise InputError(f"--kernels {params.kernels}: must be auto or a number between 10 and 1000000.")
+    return count
+
+
 def choose_device(name: str) -> str:
     """The device that "auto", "cpu" or "cuda" stands for here.
 
@@ -73,13 +100,24 @@ def choose_device(name: str) -> str:
     return "cuda" if name == "cuda" or (name == "auto" and cuda.available()) else "cpu"
 
 
-def bind(asset: Asset, skin: Skin, start: Start) -> np.ndarray:
-    """Skinning weights of the kernels: those of their surface point, barycentric. [(N, J)]
+def bind(asset: Asset, skin: Skin, faces: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+    """Skinning weights of kernels: those of their surface point. [(N,), (N, 3) -> (N, J)]
 
     A kernel stays bound to the point it started from; the fit may move it by less than its spacing.
     """
-    weights = np.einsum("nk,nkj->nj", start.barycentric, skin.weights[asset.faces[start.faces]].astype(np.float64))
+    weights = np.einsum("nk,nkj->nj", barycentric, skin.weights[asset.faces[faces]].astype(np.float64))
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def _given(asset: Asset, skin: Skin, params: Params, path: str | os.PathLike[str]) -> Splat:
+    """The kernels of a file, without those of the background, bound to the nearest surface."""
+    kernels = given.load(path, asset)
+    faces, barycentric, distances = given.nearest(asset, kernels["means"])
+    near = given.foreground(path, asset, distances, params.reach)
+    report = {"kernels": int(near.sum()), "background": int((~near).sum()), "distance": round(float(np.median(distances[near])), 5)}
+    weights = bind(asset, skin, faces[near], barycentric[near])
+    arrays = {name: values[near] for name, values in kernels.items()}
+    return Splat(name=asset.name, **arrays, faces=faces[near], weights=weights, report=report).stamped(params=params, seed=params.seed)
 
 
 def _initial(asset: Asset, start: Start, shaded: bool) -> optimise.Kernels:

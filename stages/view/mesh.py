@@ -12,7 +12,7 @@ from schemas.errors import InputError, MissingError
 from .camera import Camera
 from .texture import SurfaceShader, surface_colors
 
-__all__ = ["SurfaceShader", "brightness", "render_mesh", "surface_colors"]
+__all__ = ["SurfaceShader", "brightness", "depth_inside", "render_mesh", "surface_colors"]
 
 Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -102,6 +102,21 @@ def _cast(scene, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray
     hit = np.flatnonzero(found["primID"] >= 0)
     u, v = found["u"][hit], found["v"][hit]
     return hit, found["primID"][hit], np.stack([1 - u - v, u, v], -1)
+
+
+def depth_inside(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
+    """How far it is from points on the surface to the other side, straight in; infinite where there is none.
+
+    Parameters:
+        points, normals: On the surface, unit outward normals. [m, (M, 3), (M, 3)]
+
+    Returns:
+        [m, (M,)]
+    """
+    extent = float(np.ptp(vertices, axis=0).max())
+    origins = np.ascontiguousarray(points - 1e-5 * extent * normals, np.float32)
+    found = _scene(np.asarray(vertices, np.float32), faces).run(origins, np.ascontiguousarray(-normals, np.float32), output=True)
+    return np.where(found["primID"] >= 0, found["tfar"].astype(np.float64), np.inf)
 
 
 def _vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray | None) -> np.ndarray:

@@ -9,15 +9,16 @@ import pytest
 import torch
 import trimesh
 
+from schemas import ply
 from schemas.asset import Asset
 from schemas.errors import InputError
 from schemas.skin import Skin
-from stages.splat import stage
+from stages.splat import given, optimise, stage
 from stages.splat.params import Params
 from stages.splat.start import frames, sample
 from tests.schemas import samples
 
-QUICK = Params(kernels=400, views=12, size=64, iterations=100)
+QUICK = Params(kernels="400", views=12, size=64, iterations=100)
 
 
 def ball() -> Asset:
@@ -60,7 +61,9 @@ def test_result_is_valid_and_better_than_its_start(result):
 
 def test_kernels_stay_on_the_surface_small_and_flat(result):
     _, splat = result
-    assert np.abs(np.linalg.norm(splat.means - [0, 0.5, 0], axis=1) - 0.5).max() < 0.04
+    depth = 0.5 - np.linalg.norm(splat.means - [0, 0.5, 0], axis=1)
+    pixel = optimise.pixel_size(ball(), QUICK.size)
+    assert depth.max() < 2 * pixel and depth.min() > -0.5 * pixel  # a little below the surface: a kernel is drawn a pixel wide
     assert np.linalg.norm(splat.scales, axis=1).max() < 0.2
     assert np.median(splat.scales.min(1) / splat.scales.max(1)) < 0.5
 
@@ -109,3 +112,44 @@ def test_wrong_skin_and_flat_mesh_are_refused():
     asset.vertices[:] = 0
     with pytest.raises(InputError, match="no area"):
         stage.run(asset, skin_of(ball()), QUICK)
+
+
+def test_number_of_kernels_follows_area_and_resolution(result):
+    asset, _ = result
+    coarse, fine = (stage.count_of(asset, dataclasses.replace(QUICK, kernels="auto", size=size), optimise.pixel_size(asset, size)) for size in (64, 128))
+    assert fine == pytest.approx(4 * coarse, rel=0.02)
+    assert coarse == pytest.approx(np.pi / (1.9 * 2.1 * 0.866 / 64) ** 2, rel=0.03)  # a sphere of 1 m across in its cube
+    for wrong in ("many", "3", "-5", "2000000"):
+        with pytest.raises(InputError, match=f"--kernels {wrong}"):
+            stage.count_of(asset, dataclasses.replace(QUICK, kernels=wrong), 0.01)
+
+
+def test_own_kernels_are_placed_bound_and_freed_of_the_background(result, tmp_path):
+    asset, splat = result
+    turn = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    file = dataclasses.replace(splat, means=(splat.means.astype(np.float64) - [0.1, 0, 0]) @ turn / 2, scales=splat.scales / 2)
+    stray = dataclasses.replace(
+        file,
+        means=np.concatenate([file.means, [[9.0, 9, 9], [0, 0, 0.7]]]),
+        **{name: np.concatenate([getattr(file, name), getattr(file, name)[:2]]) for name in ("rotations", "scales", "opacities", "colors", "weights", "faces")},
+    )
+    ply.write(tmp_path / "own.ply", stray)
+    placed = dataclasses.replace(asset, transform=np.block([[2 * turn, np.array([[0.1], [0], [0]])], [np.zeros((1, 3)), np.ones((1, 1))]]))
+    bound = stage.run(placed, skin_of(asset), dataclasses.replace(QUICK, reach=0.1), splats=tmp_path / "own.ply")
+    bound.validate()
+    assert bound.report["kernels"] == len(splat.means) and bound.report["background"] == 2
+    np.testing.assert_allclose(bound.means, splat.means, atol=1e-5)
+    np.testing.assert_allclose(bound.scales, splat.scales, rtol=1e-4)
+    np.testing.assert_allclose(bound.weights, splat.weights, atol=0.12)  # of the nearest point, not of the one it began at
+    with pytest.raises(InputError, match="--reach"):
+        stage.run(asset, skin_of(asset), dataclasses.replace(QUICK, reach=0.0), splats=tmp_path / "own.ply")
+
+
+def test_nearest_point_of_the_surface_is_trimeshs():
+    asset, points = ball(), np.random.default_rng(0).normal(size=(50, 3)) * 0.4 + [0, 0.5, 0]
+    faces, barycentric, distance = given.nearest(asset, points)
+    place = np.einsum("nk,nkc->nc", barycentric, asset.vertices[asset.faces[faces]])
+    np.testing.assert_allclose(np.linalg.norm(place - points, axis=1), distance, atol=1e-6)
+    # the sphere's facets lie up to 0.2% inside it
+    outside = np.linalg.norm(points - [0, 0.5, 0], axis=1) - 0.5
+    np.testing.assert_allclose(distance, np.abs(outside), atol=0.004)
