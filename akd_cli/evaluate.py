@@ -106,7 +106,7 @@ def _takes(file: str | None, motion: str, workspace: str | None, fps: float | No
     paths = [Path(str(file))] if _alone(file) else [path for stage in ("distill", "track") for path in [chain.path(stage, slug)] if path.exists()]
     if not paths:
         raise MissingError(f"{found}: the motion '{slug}' has neither distill.h5 nor track.h5;", "run akd distill.")
-    takes = [Take(path.stem, chain.load("rig"), _load(path), mesh_of(chain), None) for path in paths]
+    takes = [Take(path.stem, chain.load("rig"), load_motion(path), mesh_of(chain), None) for path in paths]
     source = {"workspace": str(found), "motions": {path.stem: str(path) for path in paths}}
     return source, takes, paths[0].parent
 
@@ -182,7 +182,12 @@ def mesh_of(chain: Any) -> Any:
     return asset.vertices, asset.faces, chain.load("skin").weights
 
 
-def _load(path: Path) -> Any:
+def load_motion(path: Path) -> Any:
+    """A distilled or tracked motion, whichever the file holds.
+
+    Raises:
+        InputError: It holds something else.
+    """
     from schemas.artifact import read_header
     from schemas.errors import InputError
     from schemas.motion import Motion as MotionArtifact

@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
+from schemas.errors import InputError
 from stages.render.params import Params
 
+from .export import FORMATS
 from .options import Options
 from .track import Motion
 
@@ -18,9 +20,25 @@ Source = Annotated[
 Html = Annotated[
     bool, typer.Option("--html", help="Also write index.html: one file, to be opened in a browser, that plays the motion.", rich_help_panel="Where and how")
 ]
+Export = Annotated[
+    str,
+    typer.Option(
+        help=f"Write the motion for another program instead of the video: {', '.join(FORMATS)}.",
+        show_default=False,
+        metavar="FORMAT",
+        rich_help_panel="Exports",
+    ),
+]
+Clip = Annotated[
+    list[str] | None,
+    typer.Option(help="With --export glb: another motion of the workspace in the same file; may come again.", show_default=False, rich_help_panel="Exports"),
+]
+InPlace = Annotated[bool, typer.Option("--in-place", help="With --export: without the way it covers.", rich_help_panel="Exports")]
 EXAMPLES = (
     "akd render",
     "akd render --html",
+    "akd render --export bvh",
+    "akd render --export glb --motion 'a tiger walking' --clip 'a tiger running' --in-place --fps 30",
     "akd render --camera left --look splat --size 640x360",
     "akd render runs/tiger/motions/a-tiger-walking/distill.h5",
 )
@@ -30,6 +48,9 @@ def render(
     source: Source = None,
     motion: Motion = "",
     html: Html = False,
+    export: Export = "",
+    clip: Clip = None,
+    in_place: InPlace = False,
     options: Options = Options(),  # noqa: B008 (frozen)
     params: Params = Params(),  # noqa: B008 (frozen)
 ) -> None:
@@ -37,7 +58,15 @@ def render(
 
     Without a file it films the tracked motion and writes render.mp4 and render.png; of a file such as distill.h5 it
     writes distill.mp4 and distill.png beside it. With --html also a page that plays it: index.html, or distill.html.
+    With --export it writes one file (or a folder of frames) for another program.
     """
+    if export:
+        from .export import run as write
+
+        write(export, source, motion, clip or [], in_place, options, params)
+        return
+    if clip or in_place:
+        raise InputError("--clip and --in-place: belong to --export;", "add --export glb, for instance.")
     if source and Path(source).suffix == ".h5":
         _film_file(Path(source), options, params, html)
         return
@@ -76,7 +105,6 @@ def _film(inputs: list[Any], params: Any, video: Path, sheet: Path, progress: An
 def _film_file(path: Path, options: Options, params: Params, html: bool) -> None:
     """Film any motion artifact of a workspace, fresh or not, without touching the chain."""
     from schemas.artifact import read_header
-    from schemas.errors import InputError
     from schemas.motion import Motion as MotionArtifact
     from schemas.track import Track
 

@@ -1,4 +1,4 @@
-"""A motion at another frame rate: angles linearly, the root's turn by slerp."""
+"""A motion at another frame rate (angles linearly, the root's turn by slerp), or on the spot."""
 
 from __future__ import annotations
 
@@ -26,3 +26,15 @@ def resample(motion: Motion, fps: float | None) -> Motion:
 
     turn = Slerp(known, Rotation.from_quat(motion.root_rotations))(np.minimum(times, known[-1])).as_quat()
     return dataclasses.replace(motion, fps=fps, angles=mixed(motion.angles), root_positions=mixed(motion.root_positions), root_rotations=turn)
+
+
+def in_place(motion: Motion) -> Motion:
+    """The same motion on the spot, as game engines want it that move the character themselves.
+
+    The straight way from the first to the last frame is taken out of the root's horizontal path; sway, bob and turns
+    stay, and the loop closes.
+    """
+    positions = motion.root_positions.astype(np.float64)
+    share = np.linspace(0, 1, motion.frame_count)[:, None]
+    travel = (positions[-1] - positions[0]) * [1, 0, 1]
+    return dataclasses.replace(motion, root_positions=positions - share * travel)

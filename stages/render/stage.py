@@ -68,12 +68,8 @@ def run(
         InputError: The size cannot be encoded, the motion belongs to another rig, or the splats are missing.
         StorageError: The disk refused.
     """
-    width, height = parse_size(params.size)
-    check_joints(motion, rig)
-    if params.look == "splat" and splat is None:
-        raise InputError("--look splat: this workspace has no splat.h5;", "run `akd splat` first, or use --look mesh.")
-    motion = resample(motion, params.fps)
-    film = _Film(asset, rig, skin, splat if params.look == "splat" else None, motion, params, width, height)
+    film = shoot(asset, rig, skin, splat, motion, params)
+    motion, width, height = film.motion, film.width, film.height
     wanted = np.unique(np.linspace(0, motion.frame_count - 1, params.sheet_frames).round().astype(int))
     kept: dict[int, np.ndarray] = {}
     progress.begin("render", motion.frame_count)
@@ -85,6 +81,19 @@ def run(
             progress.update(index + 1)
     save_sheet(sheet, [(index / motion.fps, kept[index]) for index in sorted(kept)], f"{motion.name}: {motion.prompt}")
     return Rendering(video, sheet, motion.frame_count, width, height, motion.fps)
+
+
+def shoot(asset: Asset, rig: Rig, skin: Skin, splat: Splat | None, motion: Motion, params: Params) -> Film:
+    """The film of a motion, whose frames are drawn when they are asked for.
+
+    Raises:
+        InputError: as `run`.
+    """
+    width, height = parse_size(params.size)
+    check_joints(motion, rig)
+    if params.look == "splat" and splat is None:
+        raise InputError("--look splat: this workspace has no splat.h5;", "run `akd splat` first, or use --look mesh.")
+    return Film(asset, rig, skin, splat if params.look == "splat" else None, resample(motion, params.fps), params, width, height)
 
 
 def parse_size(size: str) -> tuple[int, int]:
@@ -115,11 +124,17 @@ def check_joints(motion: Motion, rig: Rig) -> None:
         )
 
 
-class _Film:
-    """The shots of one motion."""
+class Film:
+    """The shots of one motion.
+
+    Attributes:
+        motion: At the film's frame rate.
+        width, height: [px]
+    """
 
     def __init__(self, asset: Asset, rig: Rig, skin: Skin, splat: Splat | None, motion: Motion, params: Params, width: int, height: int) -> None:
         self.asset, self.splat, self.params = asset, splat, params
+        self.motion, self.width, self.height = motion, width, height
         self.shade = SurfaceShader(asset, texture_limit=4 * max(width, height))
         self.weights = torch.from_numpy(skin.weights)
         self.vertices = torch.from_numpy(asset.vertices)

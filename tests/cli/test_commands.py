@@ -246,6 +246,49 @@ def test_render_writes_a_page_of_both_motions_or_of_one(akd, ran):
     assert 'id="model-track"' not in (folder / "distill.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("form", "written"),
+    [
+        ("bvh", "track.bvh"), ("gif", "track.gif"), ("webm", "track.webm"), ("glb", "clips.glb"),
+        ("png-sequence", "track-png/frame_0005.png"), ("ply-sequence", "track-ply/frame_0005.ply"),
+    ],
+)  # fmt: skip
+def test_exports_of_the_tracked_motion_without_filming_it(akd, ran, form, written):
+    assert akd("distill", "-p", "a tiger walking").code == 0
+    result = akd("render", "--export", form, "--size", "64x48", "--json")
+    path = Path("runs/tiger/motions/a-tiger-walking") / written
+    assert result.code == 0 and result.json["export"] == form and str(path).startswith(result.json["outputs"][0])
+    assert path.stat().st_size > 100 and not path.with_name("render.mp4").exists() and ran[-1] == "track"
+
+
+def test_exports_of_a_file_of_several_motions_and_on_the_spot(akd, ran):
+    from schemas.gltf import read_animations
+
+    for word in ("walking", "running"):
+        assert akd("distill", "-p", f"a tiger {word}").code == 0
+    folder = "runs/tiger/motions/a-tiger-walking"
+    assert akd("render", f"{folder}/distill.h5", "--export", "bvh", "-o", "mine.bvh").code == 0 and Path("mine.bvh").exists()
+    flags = ("--motion", "a tiger walking", "--clip", "a tiger running", "--in-place", "--fps", "32", "-o", "both.glb")
+    assert "2 clips" in akd("render", "--export", "glb", *flags).out
+    walking, running = read_animations(Path("both.glb"))
+    assert walking.name != running.name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--export", "fbx"], ["--export fbx", "bvh, glb"]),
+        (["--export", "gif", "--clip", "a tiger running"], ["--clip", "--export glb"]),
+        (["--export", "bvh", "-o", "a.gif"], ["--output a.gif", ".bvh"]),
+        (["--in-place"], ["--in-place", "--export"]),
+    ],
+)
+def test_exports_that_cannot_be(akd, ran, arguments, words):
+    assert akd("distill", "-p", "a tiger walking").code == 0
+    result = akd("render", *arguments)
+    assert result.code == 2 and all(word in result.err for word in words)
+
+
 def test_params_that_a_command_passes_are_those_of_its_flags(akd, ran, monkeypatch):
     seen = []
     module = importlib.import_module("akd_cli.distill")
