@@ -213,8 +213,8 @@ def _from_source(source: str) -> tuple[Path | None, str | None]:
     """(workspace folder, None) or (None, absolute path or built-in name)."""
     from stages.asset import library
 
-    path = Path(source)
-    if path.is_dir():
+    path, name = Path(source), source.strip().lower()
+    if path.is_dir() and (name not in library.NAMES or (path / NOTES).exists()):
         if not (path / NOTES).exists():
             raise InputError(
                 f"{source}: is a folder without {NOTES}, so not a workspace;", "give a model file, or make the workspace with akd asset FILE --workspace."
@@ -225,9 +225,8 @@ def _from_source(source: str) -> tuple[Path | None, str | None]:
             if (folder / NOTES).exists():
                 return folder, None
         raise InputError(f"{source}: lies in no workspace;", "give a model file, or look at it with akd inspect.")
-    if path.exists():
+    if path.exists() and not path.is_dir():
         return None, str(path.resolve())
-    name = source.strip().lower()
     if name in library.NAMES:
         return None, name
     raise MissingError(f"{source}: no such file, nor a built-in character ({', '.join(library.NAMES)});", "check the name.")

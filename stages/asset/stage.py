@@ -36,7 +36,7 @@ def run(source: str | Path, params: Params | None = None, progress: Progress = S
     check(params)
     text = str(source)
     path = Path(text)
-    if text.strip() and (path.exists() or path.suffix.lower() in SUFFIXES or len(path.parts) > 1):
+    if text.strip() and ((path.exists() and not path.is_dir()) or path.suffix.lower() in SUFFIXES or len(path.parts) > 1):
         asset = from_scene(load(path), params)
     else:
         slug = library.find(text)
