@@ -6,10 +6,14 @@ import io
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from schemas.gltf import top_influences
+from stages.body import kinematics, skinning
 from tests.browser import chromium, opened, until
 from tests.render.pages import HOSTILE, both, page
+from tests.schemas import samples
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +102,19 @@ def test_keys(loaded):
     assert not found.locator("#keys").is_visible() and trouble == []
     for key in ("l", "s", "ArrowUp", "1"):
         found.keyboard.press(key)
+
+
+def test_three_js_poses_the_vertices_as_we_do(loaded):
+    """Of the model as the page holds it; a ten-thousandth of the body's size. Frames lie on keys: nothing is interpolated."""
+    found, _ = loaded
+    motion, asset, weights = both()[0].motion, samples.asset(), samples.skin().weights
+    four = np.zeros_like(weights)
+    np.put_along_axis(four, *top_influences(weights), 1)
+    pose = kinematics.pose_of(motion, kinematics.Skeleton.from_rig(samples.rig()))
+    wanted = skinning.skin_points(torch.from_numpy(asset.vertices), torch.from_numpy(four), pose).numpy()
+    for frame in (0, 5, 16):
+        posed = np.array(found.evaluate(f"akd.vertices('distill', {frame / motion.fps})")).reshape(-1, 3)
+        np.testing.assert_allclose(posed, wanted[frame], atol=1e-4 * np.ptp(asset.vertices))
 
 
 def test_curves_feet_figures_losses_and_downloads(loaded):

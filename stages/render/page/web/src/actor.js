@@ -52,6 +52,17 @@ export class Actor {
     if (this.bars) this.pose();
   }
 
+  // Where the vertices are at a time, x y z after x y z. [m]
+  vertices(time) {
+    this.sample(time);
+    const [mesh, point] = [this.meshes[0], new Vector3()];
+    const back = new Matrix4().copy(this.group.matrixWorld).invert();
+    return Array.from({ length: mesh.geometry.attributes.position.count }, (_, index) => {
+      mesh.getVertexPosition(index, point);
+      return point.applyMatrix4(mesh.matrixWorld).applyMatrix4(back).toArray();
+    }).flat();
+  }
+
   // The middle of the joints on the ground, frame by frame: the root may be at one end of the body.
   middles() {
     return Array.from({ length: this.motion.frames }, (_, frame) => {
@@ -73,13 +84,17 @@ export class Actor {
     const size = this.box.getSize(new Vector3()).length();
     const paint = (color, opacity) => new MeshBasicMaterial({ color, opacity, transparent: true, depthTest: false, depthWrite: false, fog: false });
     this.thick = 0.011 * size;
-    this.bars = new InstancedMesh(new ConeGeometry(1, 1, 6).translate(0, 0.5, 0), paint("#10161d", 0.72), this.bones.length);
+    // light bars with a dark rim are seen on any coat
+    const bar = new ConeGeometry(1, 1, 6).translate(0, 0.5, 0);
+    this.rims = new InstancedMesh(bar, paint("#10161d", 0.7), this.bones.length);
+    this.bars = new InstancedMesh(bar, paint("#ffffff", 0.9), this.bones.length);
+    this.rims.renderOrder = 9;
     this.knobs = new InstancedMesh(new SphereGeometry(1, 12, 8), paint("#ffffff", 1), this.bones.length);
     this.bars.renderOrder = 10;
     this.knobs.renderOrder = 11;
-    this.skeleton = new Group().add(this.bars, this.knobs);
+    this.skeleton = new Group().add(this.rims, this.bars, this.knobs);
     this.skeleton.visible = false;
-    for (const part of [this.bars, this.knobs]) part.frustumCulled = false;
+    for (const part of this.skeleton.children) part.frustumCulled = false;
     this.group.add(this.skeleton);
     this.select(0);
     this.pose();
@@ -93,12 +108,14 @@ export class Actor {
       along.subVectors(place, from);
       const length = along.length();
       if (length > 1e-9) turn.setFromUnitVectors(UP, along.divideScalar(length));
-      scale.set(this.thick, length, this.thick);
-      this.bars.setMatrixAt(joint, matrix.compose(from, turn, length > 1e-9 ? scale : scale.setScalar(0)));
+      for (const [part, wide] of [[this.rims, 1.1], [this.bars, 0.6]]) {
+        scale.set(wide * this.thick, length, wide * this.thick);
+        part.setMatrixAt(joint, matrix.compose(from, turn, length > 1e-9 ? scale : scale.setScalar(0)));
+      }
       const knob = this.thick * (joint === this.selected ? 1.7 : 0.85);
       this.knobs.setMatrixAt(joint, matrix.makeScale(knob, knob, knob).setPosition(place));
     });
-    this.bars.instanceMatrix.needsUpdate = this.knobs.instanceMatrix.needsUpdate = true;
+    for (const part of this.skeleton.children) part.instanceMatrix.needsUpdate = true;
   }
 
   select(joint) {

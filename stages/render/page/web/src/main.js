@@ -172,5 +172,6 @@ async function start() {
 }
 
 // for whoever drives the page from outside
-window.akd = { state, seek, play, show, select };
+const vertices = (id, time) => viewer.actors.find((actor) => actor.motion.id === id).vertices(time);
+window.akd = { state, seek, play, show, select, vertices };
 start();

@@ -62,8 +62,9 @@ export function feet(data, onSeek) {
     byId("feet-card").hidden = true;
     return { move() {} };
   }
+  const two = !names.some((name) => name.includes("fore")); // who has only hind legs has legs
   const rows = names.map((name, index) => ({
-    name: name.replaceAll("_", " "),
+    name: (two ? name.replace("_hind", "") : name).replaceAll("_", " "),
     strips: data.motions.map((motion) => ({ color: motion.color, runs: motion.feet[index].runs, name: motion.label })),
   }));
   byId("feet-legend").replaceChildren(legend(data.motions.map((motion) => ({ name: motion.label, color: motion.color }))));
