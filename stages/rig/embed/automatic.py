@@ -14,6 +14,7 @@ from .joints import Builder, Joint
 CATEGORIES = ("quadruped", "biped", "dinosaur", "bird", "insect", "spider", "fish", "snake")
 MOST_FACES = 30_000  # larger meshes are simplified first: the voxels do not see the difference
 _CLEAR = 0.3  # by how much less the best template costs than the next for full confidence
+_DECIMALS = 9
 _BACKWARDS = 0.2  # by how much better the body must fit facing backwards to say so
 
 
@@ -50,6 +51,10 @@ def embed(points: np.ndarray, faces: np.ndarray, template: str = "") -> Skeleton
     notes: list[str] = []
     points, faces = np.asarray(points, np.float64), np.asarray(faces, np.int64)
     used = np.unique(faces)
+    corner = points[used].min(0)
+    unit = max(float((points[used].max(0) - corner).max()), 1e-30)
+    # in extents and rounded: equal choices fall the same way at every scale and place
+    points = np.round((points - corner) / unit, _DECIMALS)
     low, high = points[used].min(0), points[used].max(0)
     points, faces = _simplified(points, faces, notes)
     grid = field.build(points, faces)
@@ -66,6 +71,8 @@ def embed(points: np.ndarray, faces: np.ndarray, template: str = "") -> Skeleton
     builder = Builder(grid, voxels, body, found[0], low, high, trust)
     joints = builder.build()
     _point_tails(joints)
+    for joint in joints:
+        joint.position, joint.tail = joint.position * unit + corner, joint.tail * unit + corner
     category = found[0].template.category
     runner = next((one for one in others if one.template.category != category), None)
     notes.append(f"automatic skeleton: {category}, cost {found[0].cost:.2f}" + (f"; next best {runner.template.category} {runner.cost:.2f}" if runner else ""))

@@ -12,9 +12,11 @@ import numpy as np
 from scipy import ndimage
 
 VOXELS = 80  # along the longest side
+MOST_INSIDE = 85_000  # voxels of the body: bounds time and memory
 _MARGIN = 2  # voxels of air around the mesh
 _INSIDE = 0.5  # winding number
-SYMMETRIC = 0.8
+SYMMETRIC = 0.8  # completed to an exactly symmetric body above this
+SAME_POSE = 0.9  # left and right are posed alike above this
 _SAMPLES_PER_VOXEL = 3.0  # points a voxel's side apart, to find what is thinner than a voxel
 
 
@@ -50,7 +52,17 @@ class Field:
 
 
 def build(points: np.ndarray, faces: np.ndarray, voxels: int = VOXELS) -> Field:
-    """The field of a mesh.
+    """The field of a mesh; a stout body, which would fill its box with voxels, gets larger ones.
+
+    Parameters: as `_build`.
+    """
+    found = _build(points, faces, voxels)
+    count = int(found.inside.sum())
+    return found if count <= MOST_INSIDE else _build(points, faces, max(16, int(voxels * (MOST_INSIDE / count) ** (1 / 3))))
+
+
+def _build(points: np.ndarray, faces: np.ndarray, voxels: int) -> Field:
+    """The field of a mesh at one resolution.
 
     Parameters:
         points: [m, (N, 3)]

@@ -11,12 +11,12 @@ import dataclasses
 import numpy as np
 
 from .curves import Curve, Ways, mean, mirrored, smooth
-from .field import Field
+from .field import SAME_POSE, Field
 from .medial import Voxels
 from .search import Body, Embedding
 
 _ALIKE = 0.05  # of the extent: limbs whose lines differ by less after mirroring become exact mirror images
-_BENT = 0.035  # of a leg's length: how far its line must bend backward to have a hock
+_BENT = 0.042  # of a leg's length: how far its line must bend backward to have a hock
 _HEEL = 0.012  # of the extent
 _SPRAWLED = 2.5  # times as long as it is high: a leg folded beside the body
 _TAIL_BONE = 0.09  # of the extent: about the length of a tail's bones
@@ -106,6 +106,8 @@ class Builder:
         agreement = float(np.exp(-gap.mean() / (0.04 * self.extent)))
         if gap.max() < _ALIKE * self.extent or gap.mean() < 0.5 * _ALIKE * self.extent:
             left = smooth(self.field, mean(left, mirrored(right, self.plane)).points)
+            right = mirrored(left, self.plane)
+        elif self.field.symmetry > SAME_POSE:  # an exactly symmetric body: equally good ways differ only by chance
             right = mirrored(left, self.plane)
         else:
             self.symmetric = False

@@ -10,6 +10,8 @@ from scipy.sparse.csgraph import dijkstra
 from .medial import Spheres, Voxels
 
 _STANDS_OUT = 0.045  # of the extent: the least way from a tip to where its limb meets another, beyond the radius there
+_STANDS_OUT_BELOW = 0.02  # the same for what stands on the ground: legs may be stubs
+_LOW = 0.1  # of the height: how low that is
 _SAME = 0.05  # of the extent: tips closer than this are one
 _MOST = 40
 
@@ -52,7 +54,9 @@ def find(voxels: Voxels, spheres: Spheres, extent: float, plane: float | None = 
     farthest[spheres.owner[order[last]]] = order[last]
     height = np.where(farthest >= 0, way[farthest], 0.0)
     ends, prominence = _persistence(height, spheres)
-    keep = prominence > _STANDS_OUT * extent
+    ground = voxels.centers[:, 1].min()
+    standing = voxels.centers[farthest[ends], 1] < ground + _LOW * np.ptp(voxels.centers[:, 1])
+    keep = prominence > np.where(standing, _STANDS_OUT_BELOW, _STANDS_OUT) * extent
     ends, prominence = ends[keep][:_MOST], prominence[keep][:_MOST]
     points = voxels.centers[farthest[ends]]
     if plane is not None:
