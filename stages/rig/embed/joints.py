@@ -16,7 +16,7 @@ from .medial import Voxels
 from .search import Body, Embedding
 
 _ALIKE = 0.05  # of the extent: limbs whose lines differ by less after mirroring become exact mirror images
-_BENT = 0.042  # of a leg's length: how far its line must bend backward to have a hock
+_BENT = 0.18  # slope of thigh and shank, backward over down: a leg that leans more has a hock
 _HEEL = 0.012  # of the extent
 _SPRAWLED = 2.5  # times as long as it is high: a leg folded beside the body
 _TAIL_BONE = 0.09  # of the extent: about the length of a tail's bones
@@ -163,7 +163,8 @@ class Builder:
         fall = (line.points[:, 1] - paw[1]) / max(hip[1] - paw[1], 1e-9)
         back = (paw + fall[:, None] * (hip - paw))[:, 2] - line.points[:, 2]
         lower = (fall > 0.2) & (fall < 0.65)
-        if not lower.any() or back[lower].max() < _BENT * drop:  # on its soles, as a bear
+        high, low = (float(np.interp(share, fall[::-1], line.points[::-1, 2])) for share in (0.95, 0.35))
+        if not lower.any() or high - low < _BENT * 0.6 * drop:  # on its soles, as a bear
             ankle = self._ankle(leg, sole)
             return [("upper", hip), ("lower", leg.at(0.5 * leg.closest(ankle))), ("foot", ankle), ("tip", sole)]
         knee = leg.at(0.18)
