@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tests.render.pages import HOSTILE, both, page
 
 FOLDER = Path(room.__file__).parent
 WEB = FOLDER / "web"
+ROOT = FOLDER.parents[2]
 
 
 class Scripts(html.parser.HTMLParser):
@@ -113,3 +115,13 @@ def test_building_again_gives_the_same_bytes(tmp_path):
     subprocess.run(["node", "build.mjs", "--check", str(tmp_path)], cwd=WEB, check=True, capture_output=True, timeout=120)
     for name in ("page.html", "page.json", "page_licences.txt"):
         assert (tmp_path / name).read_bytes() == (FOLDER / name).read_bytes()
+
+
+def test_packages_hold_the_built_page_and_not_its_source():
+    """npm's packages lie below the source; without the exclusion they would go into the wheel."""
+    setuptools = pytest.importorskip("setuptools", reason="setuptools is not installed")
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = setuptools.find_namespace_packages(str(ROOT), **config["packages"]["find"])
+    assert "stages.render.page" in found and not [name for name in found if name.startswith("stages.render.page.web")]
+    shipped = {path.name for path in FOLDER.iterdir() if any(path.match(pattern) for pattern in config["package-data"]["*"])}
+    assert shipped == {"page.html", "workspace.html", "page.json", "page_licences.txt"}
