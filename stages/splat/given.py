@@ -18,24 +18,26 @@ from .start import sample
 _SAMPLES, _NEAREST = 40_000, 8  # points on the surface, and how many of their triangles are tried for a kernel
 
 
-def load(path: str | os.PathLike[str], asset: Asset) -> dict[str, np.ndarray]:
-    """Read kernels that lie in the frame of the asset's file, and place them as the asset was placed.
+def load(path: str | os.PathLike[str], asset: Asset) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
+    """Read kernels that lie in the frame of the asset's file, or in akd's own (as `akd splat` writes them): where they fit.
 
     Returns:
-        As `schemas.ply.read`, in akd's frame.
+        As `schemas.ply.read`, in akd's frame; then `nearest` of their centres.
 
     Raises:
         MissingError, InputError: As `schemas.ply.read`.
     """
-    kernels, placed = ply.read(path), np.asarray(asset.transform, np.float64)
+    own, placed = ply.read(path), np.asarray(asset.transform, np.float64)
     scale = np.cbrt(np.linalg.det(placed[:3, :3]))
     turn = quaternion.from_matrix(torch.from_numpy(placed[:3, :3] / scale))
-    return {
-        **kernels,
-        "means": kernels["means"] @ placed[:3, :3].T + placed[:3, 3],
-        "rotations": quaternion.multiply(turn.expand(len(kernels["means"]), 4), torch.from_numpy(kernels["rotations"])).numpy(),
-        "scales": kernels["scales"] * scale,
+    moved = {
+        **own,
+        "means": own["means"] @ placed[:3, :3].T + placed[:3, 3],
+        "rotations": quaternion.multiply(turn.expand(len(own["means"]), 4), torch.from_numpy(own["rotations"])).numpy(),
+        "scales": own["scales"] * scale,
     }
+    found = [(kernels, *nearest(asset, kernels["means"])) for kernels in (moved, own)]
+    return min(found, key=lambda one: float(np.median(one[3])))
 
 
 def nearest(asset: Asset, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

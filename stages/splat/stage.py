@@ -28,7 +28,7 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
     """Turn a skinned mesh into Gaussians, or bind those of a 3DGS .ply to it.
 
     Parameters:
-        splats: Kernels to take instead, in the frame of the asset's file; no fit changes them.
+        splats: Kernels to take instead, in the frame of the asset's file or in akd's; no fit changes them.
 
     Raises:
         InputError: The skin is of another mesh, the mesh has no area, or the given kernels lie elsewhere.
@@ -111,8 +111,7 @@ def bind(asset: Asset, skin: Skin, faces: np.ndarray, barycentric: np.ndarray) -
 
 def _given(asset: Asset, skin: Skin, params: Params, path: str | os.PathLike[str]) -> Splat:
     """The kernels of a file, without those of the background, bound to the nearest surface."""
-    kernels = given.load(path, asset)
-    faces, barycentric, distances = given.nearest(asset, kernels["means"])
+    kernels, faces, barycentric, distances = given.load(path, asset)
     near = given.foreground(path, asset, distances, params.reach)
     report = {"kernels": int(near.sum()), "background": int((~near).sum()), "distance": round(float(np.median(distances[near])), 5)}
     weights = bind(asset, skin, faces[near], barycentric[near])

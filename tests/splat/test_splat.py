@@ -134,6 +134,7 @@ def test_own_kernels_are_placed_bound_and_freed_of_the_background(result, tmp_pa
         **{name: np.concatenate([getattr(file, name), getattr(file, name)[:2]]) for name in ("rotations", "scales", "opacities", "colors", "weights", "faces")},
     )
     ply.write(tmp_path / "own.ply", stray)
+    ply.write(tmp_path / "akd.ply", splat)
     placed = dataclasses.replace(asset, transform=np.block([[2 * turn, np.array([[0.1], [0], [0]])], [np.zeros((1, 3)), np.ones((1, 1))]]))
     bound = stage.run(placed, skin_of(asset), dataclasses.replace(QUICK, reach=0.1), splats=tmp_path / "own.ply")
     bound.validate()
@@ -141,6 +142,9 @@ def test_own_kernels_are_placed_bound_and_freed_of_the_background(result, tmp_pa
     np.testing.assert_allclose(bound.means, splat.means, atol=1e-5)
     np.testing.assert_allclose(bound.scales, splat.scales, rtol=1e-4)
     np.testing.assert_allclose(bound.weights, splat.weights, atol=0.12)  # of the nearest point, not of the one it began at
+    again = stage.run(placed, skin_of(asset), dataclasses.replace(QUICK, reach=0.1), splats=tmp_path / "akd.ply")  # as akd wrote it
+    np.testing.assert_allclose(again.means, splat.means, atol=1e-6)
+    np.testing.assert_allclose(again.colors, splat.colors, atol=1e-6)
     with pytest.raises(InputError, match="--reach"):
         stage.run(asset, skin_of(asset), dataclasses.replace(QUICK, reach=0.0), splats=tmp_path / "own.ply")
 
