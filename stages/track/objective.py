@@ -69,6 +69,13 @@ class Target:
         tensors = (x.float() for x in (joint, turn, angle, torch.from_numpy(corners), torch.from_numpy(weights / weights.mean()), torch.from_numpy(given)))
         return Target(*tensors, shift, contacts, motion.fps)
 
+    def between(self, first: int, last: int) -> Target:
+        """The stretch from one frame to another, both included."""
+        span = slice(first, last + 1)
+        cut = {name: getattr(self, name)[span] for name in ("joint", "turn", "angle", "corners", "weights", "given", "shift")}
+        contacts = Contacts(self.contacts.feet, self.contacts.down[span], self.contacts.point[span])
+        return dataclasses.replace(self, **cut, contacts=contacts)
+
 
 @dataclasses.dataclass(frozen=True)
 class Start:
@@ -116,6 +123,15 @@ class Start:
             return torch.as_tensor(value, dtype=torch.float32)
 
         return Start(position, turns[0].as_quat(), angles[0], tensor(control)[:, None], tensor(velocity)[None], tensor(spin)[None], tensor(rate)[None])
+
+    def going_on(self, begin: list[torch.Tensor], known: torch.Tensor | None) -> Start:
+        """The start that goes on from a state (`Problem.state_at`), with the controls that are known already."""
+        position, rotation, angles, velocity, spin, rate = begin[:6]
+        control = self.control.clone()
+        if known is not None:
+            count = min(len(known), len(control))
+            control[:count] = known[:count]
+        return Start(position.numpy(), rotation.numpy(), angles.numpy(), control, velocity, spin, rate)
 
 
 def corner_points(joint: torch.Tensor, turn: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:

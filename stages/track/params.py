@@ -28,6 +28,7 @@ class Params:
     smoothness: float = param(0.1, "weight of the controls' temporal Laplacian (lambda 3)", low=0, high=1000)
     learning_rate: float = param(0.02, "Adam step of the controls", unit="rad", low=1e-6, high=10)
     clip: float = param(0.02, "largest norm of the adjoint at a chunk boundary, 0: no clipping", low=0, high=1e9)
+    window: float = param(2.0, "longest stretch optimised at once; the next goes on where it is after three quarters", unit="s", low=0.05, high=100000)
     chunk: int = param(20, "simulation steps between chunk boundaries", low=1, high=100000)
     grounding: str = param("feet", "what sets the target on the ground: its standing feet, its median lowest point, nothing", choices=("feet", "clip", "none"))
     travel: str = param("auto", "whether the target goes where its standing feet carry it; auto: if it runs on the spot", choices=("auto", "feet", "given"))

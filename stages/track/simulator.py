@@ -111,14 +111,14 @@ class Simulator:
                 setattr(self.grad, name, wp.to_torch(array.grad))
         self.rotation[..., 3] = 1
 
-    def start(self, position: np.ndarray, rotation: np.ndarray, angles: np.ndarray) -> None:
+    def start(self, position: np.ndarray, rotation: np.ndarray, angles: np.ndarray, up: np.ndarray | None = None) -> None:
         """Set the first pose of all worlds: root joint [m, (3,)], root frame xyzw [(4,)], joint angles [rad, (J, 3)].
 
-        The root's up direction of this pose is the one that the upright help keeps.
+        The upright help keeps `up` of the root's frame up, by default what is up in this pose. [(3,)]
         """
         for view, value in ((self.position, position), (self.rotation, rotation), (self.angle, angles)):
             view[0] = torch.as_tensor(np.asarray(value, np.float32), device=view.device)
-        self.physics.up = wp.vec3(*(float(x) for x in _matrix(rotation)[1]))
+        self.physics.up = wp.vec3(*(float(x) for x in (_matrix(rotation)[1] if up is None else up)))
 
     def forward(self, control: torch.Tensor, velocity: torch.Tensor, spin: torch.Tensor, rate: torch.Tensor) -> None:
         """Simulate equation (11). [(C, E, J, 3), (E, 3), (E, 3), (E, J, 3)]"""

@@ -28,7 +28,7 @@ from stages.track.mjcf import export
 from stages.track.params import Params
 from stages.track.simulator import Simulator
 from stages.track.stage import run
-from tests.bench import newton_steps
+from tests.bench import _newton
 from tests.track.beasts import quadruped, random_tree, trot
 from tests.track.oracle import mjcf
 from tests.track.replay import replay
@@ -51,7 +51,7 @@ def measure(repeats: int, newton: bool = True) -> dict[str, Any]:
         "ratio_to_mj_step": step["mujoco"] / step["forward"],
     }  # fmt: skip
     if newton:
-        figures |= newton_steps.measure(text, body.height, _TIME_STEP, 3)
+        figures |= _newton.measure(text, body.height, _TIME_STEP, 3)
     theirs = figures.get("newton_featherstone_forward_us"), figures.get("newton_featherstone_backward_us")
     ours = step["forward"] + step["backward"]
     figures["ratio_newton_featherstone"] = sum(theirs) / ours if None not in theirs else None

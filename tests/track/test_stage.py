@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,11 @@ from schemas.errors import AkdError, InputError
 from schemas.motion import Motion
 from schemas.track import Track
 from stages.progress import Progress
+from stages.track.body import Body
+from stages.track.objective import Target
+from stages.track.optimise import State, iterate
 from stages.track.params import Params
+from stages.track.problem import Problem, stretches
 from stages.track.stage import run
 
 from .beasts import quadruped, trot
@@ -128,3 +133,55 @@ def test_refusals_say_what_is_wrong() -> None:
     if not torch.cuda.is_available():
         with pytest.raises(AkdError, match="cuda"):
             run(rig, trot(rig, frames=3), dataclasses.replace(_SHORT, device="cuda"))
+
+
+def test_stretches_cover_the_clip_and_begin_with_a_control() -> None:
+    assert stretches(49, 24.0, 2.0, 20, 4) == [(0, 48)]
+    for frames, window, substeps, hold in ((121, 2.0, 20, 4), (50, 1.0, 7, 4), (481, 2.0, 20, 3), (30, 0.1, 5, 8)):
+        spans = stretches(frames, 24.0, window, substeps, hold)
+        assert spans[0][0] == 0
+        assert spans[-1][1] == frames - 1
+        for (first, last), (following, _) in pairwise(spans):
+            assert first < following < last
+            assert following * substeps % hold == 0
+
+
+def test_a_long_clip_is_one_simulation_and_resumes(tmp_path: Path) -> None:
+    rig = quadruped()
+    motion, params = trot(rig, frames=13), Params(iterations=30, substeps=28, window=0.5)
+    whole = run(rig, motion, params)
+    assert not whole.report["failed"], whole.report["reason"]
+    assert len(whole.losses) == 31 * len(stretches(13, 16.0, 0.5, 28, params.hold)) > 31
+    assert len(whole.controls) == -(-(12 * 28 + 1) // 4)
+    assert whole.report["corner_rmse"] < 0.06
+    checkpoint = tmp_path / "track.partial"
+    for at in (27, 57):  # in the first stretch, then in the second
+        with pytest.raises(_Killed):
+            run(rig, motion, params, _Killer(at), checkpoint)
+    resumed = run(rig, motion, params, checkpoint=checkpoint)
+    for field in ("angles", "root_positions", "root_rotations", "controls", "initial_velocity", "losses"):
+        np.testing.assert_array_equal(getattr(resumed, field), getattr(whole, field), err_msg=field)
+
+
+def test_the_whole_is_what_the_stretches_were() -> None:
+    rig = quadruped()
+    motion, params = trot(rig, frames=17), Params(iterations=2, substeps=28, window=0.5)
+    body = Body.from_rig(rig, density=params.density)
+    target = Target.from_motion(rig, motion, body, stance=params.stance)
+    state, spans = State(), stretches(17, 16.0, 0.5, 28, params.hold)
+    assert len(spans) > 1
+    ends = []
+    for number, (first, last) in enumerate(spans):
+        problem = Problem(target.between(first, last), body, params, 28, "cpu", begin=state.begin or None, known=state.known[0] if state.known else None)
+        state.enter(problem, params)
+        for _ in range(params.iterations + 1):
+            iterate(problem, state, params)
+        if number + 1 < len(spans):
+            state.leave(problem, spans[number + 1][0] - first, params)
+            ends.append((spans[number + 1][0], state.begin))
+    entire = Problem(target, body, params, 28, "cpu", gradients=False)
+    with torch.no_grad():
+        entire.simulate(state.whole())
+    for frame, begin in ends:
+        for mine, theirs in zip(entire.state_at(frame), begin, strict=True):
+            np.testing.assert_array_equal(mine.numpy(), theirs.numpy())
