@@ -38,9 +38,9 @@ def picture(found, selector: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(found.locator(selector).screenshot())).convert("RGB")).astype(int)
 
 
-def drawn(found) -> None:
-    """Wait until what was asked for is on the canvas."""
-    found.evaluate("akd.state.frames = 0")
+def show(found, time: float) -> None:
+    """Go to a time and wait until it is on the canvas."""
+    found.evaluate(f"akd.state.frames = 0, akd.seek({time})")
     until(found, "akd.state.frames > 0")
 
 
@@ -61,15 +61,13 @@ def test_it_loads_in_silence_shows_the_prompt_and_moves(loaded):
 
 def test_the_model_stands_in_both_halves_and_moves_in_them(loaded):
     found, _ = loaded
-    found.evaluate("akd.seek(0)")
-    drawn(found)
+    show(found, 0)
     first = picture(found, "#view")
     # the tetrahedron is orange, nothing else in the view is
     orange = first[..., 0] - first[..., 2] > 60
     half = first.shape[1] // 2
     assert orange[:, :half].mean() > 0.02 and orange[:, half:].mean() > 0.02 and orange.mean() < 0.7
-    found.evaluate("akd.seek(0.5)")
-    drawn(found)
+    show(found, 0.5)
     assert (np.abs(picture(found, "#view") - first).max(-1) > 30).mean() > 0.005
 
 

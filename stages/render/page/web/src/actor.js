@@ -22,6 +22,7 @@ export class Actor {
     gltf.scene.traverse((node) => node.isMesh && this.meshes.push(node));
     for (const mesh of this.meshes) {
       mesh.castShadow = true;
+      mesh.material.shadowSide = DoubleSide; // soles reach into the ground: their upper sides must darken it too
       mesh.frustumCulled = false; // the bounds of the rest pose say nothing about this one
     }
     this.solid = this.meshes.map((mesh) => mesh.material);

@@ -44,10 +44,9 @@ export class Ground {
     renderer.shadowMap.type = PCFShadowMap;
     this.sun = new DirectionalLight(0xffffff, 2.3);
     this.sun.castShadow = true;
-    this.sun.shadow.mapSize.setScalar(1024);
-    this.sun.shadow.radius = 5;
-    this.sun.shadow.bias = -0.0005;
-    this.sun.shadow.normalBias = 0.01 * size;
+    this.sun.shadow.mapSize.setScalar(2048);
+    this.sun.shadow.radius = 6;
+    this.sun.shadow.bias = -0.0002; // only the floor receives shadows, none can fall on what casts it
     const eye = this.sun.shadow.camera;
     [eye.left, eye.right, eye.top, eye.bottom, eye.near, eye.far] = [-1.3 * size, 1.3 * size, 1.3 * size, -1.3 * size, 0.1 * size, 6 * size];
     scene.add(this.sun, this.sun.target, new HemisphereLight(0xffffff, 0x8a8f98, 1.7));
