@@ -61,6 +61,8 @@ def render(
     With --export it writes one file (or a folder of frames) for another program.
     """
     if export:
+        if html:
+            raise InputError("--html: goes with the video, --export writes a file instead of it;", "run akd render twice.")
         from .export import run as write
 
         write(export, source, motion, clip or [], in_place, options, params)

@@ -281,6 +281,7 @@ def test_exports_of_a_file_of_several_motions_and_on_the_spot(akd, ran):
         (["--export", "gif", "--clip", "a tiger running"], ["--clip", "--export glb"]),
         (["--export", "bvh", "-o", "a.gif"], ["--output a.gif", ".bvh"]),
         (["--in-place"], ["--in-place", "--export"]),
+        (["--html", "--export", "bvh"], ["--html", "--export"]),
     ],
 )
 def test_exports_that_cannot_be(akd, ran, arguments, words):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import signal
+import subprocess
+import sys
 import threading
 import urllib.parse
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -117,6 +121,18 @@ def test_a_port_that_is_taken_is_refused_with_a_way_out(akd, served):
     port = urllib.parse.urlsplit(served[2]).port
     result = akd("view", "--port", str(port))
     assert result.code == 2 and f"--port {port}" in result.err and "0 for any" in result.err
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_the_program_says_where_and_stops_when_asked_to(tmp_path, stop):
+    (tmp_path / "workspace.json").write_text('{"source": "tiger"}')
+    command = [sys.executable, "-m", "akd_cli", "view", str(tmp_path), "--port", "0", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        address = json.loads(running.stdout.readline())["address"]
+        with urllib.request.urlopen(address + "api/status", timeout=30) as answer:
+            assert json.load(answer)["motions"] == []
+        running.send_signal(stop)
+        assert running.wait(30) == 0 and "stopped" in running.stderr.read()
 
 
 def test_byte_ranges():
