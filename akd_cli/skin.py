@@ -18,7 +18,7 @@ EXAMPLES = "akd skin tiger", "akd skin path/to/dragon.glb --heat 1"
 def skin(source: Source = None, weights: Weights = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
     """Bind the mesh to the skeleton by bone heat.
 
-    Writes skin.h5 and skin.glb, which opens in Blender, three.js and game engines.
+    Writes skin.h5, skin.glb, which opens in Blender, three.js and game engines, and skin.png: the mesh in test poses (see --preview).
     """
     from .execute import run
 
@@ -33,7 +33,16 @@ def make(job: Any) -> Any:
 
 
 def write_views(job: Any, artifact: Any) -> None:
-    """Write skin.glb."""
-    from schemas import gltf
+    """Write skin.glb and skin.png."""
+    import numpy as np
 
-    gltf.write(job.path("skin.glb"), job.load("asset"), job.load("rig"), artifact.weights, name=artifact.name)
+    from schemas import gltf
+    from schemas.atomic import atomic_path
+    from stages.skin.poses import sheet
+
+    asset, rig = job.load("asset"), job.load("rig")
+    gltf.write(job.path("skin.glb"), asset, rig, artifact.weights, name=artifact.name)
+    points, faces = asset.welded()
+    _, first = np.unique(asset.weld, return_index=True)
+    with atomic_path(job.path("skin.png")) as temporary:
+        sheet(points, faces, rig, artifact.weights[first], rest_only=not job.params.preview).save(temporary, format="PNG")

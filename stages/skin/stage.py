@@ -44,6 +44,7 @@ def run(asset: Asset, rig: Rig, params: Params | None = None, weights: str | Pat
         found, report = _heat(asset, rig, params)
     report["bones_used"] = int((found.max(0) > 0).sum())
     report |= _agreement(found, asset, rig)
+    report |= _collapse(found, asset, rig)
     report["seconds"] = round(time.perf_counter() - start, 4)
     for note in report["notes"]:
         progress.note(note)
@@ -56,22 +57,27 @@ def run(asset: Asset, rig: Rig, params: Params | None = None, weights: str | Pat
 
 def _heat(asset: Asset, rig: Rig, params: Params) -> tuple[np.ndarray, dict]:
     """Bone heat on the welded mesh, scattered to the render vertices."""
+    from . import coarse
     from .heat import bone_heat
 
     points, faces = asset.welded()
     bones = deforming(asset, rig)
+    large = len(points) > coarse.MOST_VERTICES
+    body, triangles = coarse.simplified(points, faces) if large else (points, faces)
     heat = bone_heat(
-        points,
-        faces,
+        body,
+        triangles,
         rig.positions[bones],
         rig.tails[bones],
         strength=params.heat,
         normal_weighting=params.normal_weighting,
         solver=params.solver,
     )
-    weights = np.zeros((len(points), rig.joint_count))
-    weights[:, bones] = heat.weights
-    notes = [f"{heat.forced} of {heat.components} parts saw no bone and follow their nearest one"] if heat.forced else []
+    found = coarse.carried(points, body, triangles, heat.weights) if large else heat.weights
+    weights = np.zeros((len(points), rig.joint_count), found.dtype)
+    weights[:, bones] = found
+    notes = [f"computed on a mesh simplified from {len(points)} to {len(body)} vertices"] if large else []
+    notes += [f"{heat.forced} of {heat.components} parts saw no bone and follow their nearest one"] if heat.forced else []
     return weights[asset.weld], {"components": heat.components, "forced_components": heat.forced, "notes": notes}
 
 
@@ -83,6 +89,17 @@ def deforming(asset: Asset, rig: Rig) -> np.ndarray:
     painted = {name for name, column in zip(asset.joint_names, asset.joint_weights.T, strict=True) if column.any()}
     chosen = np.array([joint for joint, name in enumerate(rig.joint_names) if name in painted], np.int64)
     return chosen if len(chosen) else everything
+
+
+def _collapse(weights: np.ndarray, asset: Asset, rig: Rig) -> dict[str, float | str]:
+    """How the mesh fares in the test poses (see `poses`)."""
+    from .poses import measure
+
+    points, faces = asset.welded()
+    welded = np.zeros((len(points), weights.shape[1]), np.float32)
+    welded[asset.weld] = weights
+    found = measure(points, faces, rig, welded)
+    return {"posed_volume_min": found.volume, "posed_inverted_max": found.inverted, "posed_worst": found.pose}
 
 
 def _agreement(weights: np.ndarray, asset: Asset, rig: Rig) -> dict[str, float]:

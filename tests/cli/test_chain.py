@@ -42,7 +42,7 @@ def test_stages_before_it_run_first_and_only_once(akd, ran, model):
     assert first.code == 0 and ran == ["asset", "rig", "skin"]
     assert "asset: runs first" in first.err and "rig: runs first" in first.err
     assert sorted(p.name for p in Path("runs/tetra").glob("*.*")) == [
-        ".lock", "asset.glb", "asset.h5", "rig.glb", "rig.h5", "rig.png", "skin.glb", "skin.h5", "workspace.json",
+        ".lock", "asset.glb", "asset.h5", "rig.glb", "rig.h5", "rig.png", "skin.glb", "skin.h5", "skin.png", "workspace.json",
     ]  # fmt: skip
     again = akd("skin", model)
     assert again.code == 0 and "fresh" in again.out and ran == ["asset", "rig", "skin"]
