@@ -161,7 +161,8 @@ def vertex_kernels(asset: Asset, count: int, rng: np.random.Generator) -> tuple[
     """The paper's start: grey round kernels at mesh vertices, of the size of the gap to the neighbours; and the gaps."""
     from scipy.spatial import cKDTree
 
-    means = asset.vertices[rng.permutation(len(asset.vertices))[:count]].astype(np.float64)
+    places = np.unique(asset.vertices.astype(np.float64), axis=0)  # vertices that seams have doubled count once
+    means = places[rng.permutation(len(places))[:count]]
     spacing = torch.as_tensor(np.maximum(cKDTree(means).query(means, k=5)[0][:, 1:].mean(1), 1e-9)).float()
     kernels = optimise.Kernels(
         means=torch.as_tensor(means).float(),
