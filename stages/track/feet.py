@@ -13,7 +13,7 @@ from .body import Body
 
 _LOW = 0.05  # a standing foot is within this of the level on which it stands [standing heights]
 _RISE = 0.25  # or within this share of its own range
-_CREEP = 0.25  # a standing foot does not swing forward faster than this [standing heights / s]
+_CREEP = 0.6  # a standing foot does not swing forward faster than this [standing heights / s]
 _LIFT = 0.25  # over so long the height is smoothed [sqrt(h / g)]
 _STRIDE = 1.0  # and the speed [sqrt(h / g)]
 
@@ -143,10 +143,12 @@ def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time:
     return shift
 
 
-def plant(contacts: Contacts, corners: np.ndarray) -> np.ndarray:
+def plant(contacts: Contacts, corners: np.ndarray, clearance: float = 0.0) -> np.ndarray:
     """Corners with every standing foot held where it stands on average; legs follow, swinging feet go over evenly.
 
-    [m, (F, J, 8, 3) -> (F, J, 8, 3)]
+    Parameters:
+        corners: [m, (F, J, 8, 3)]
+        clearance: What a swinging foot is raised to in the middle of its swing if it is lower. [m]
     """
     planted, frames = corners.copy(), np.arange(len(corners))
     here, later = contacts.points(corners)
@@ -161,6 +163,11 @@ def plant(contacts: Contacts, corners: np.ndarray) -> np.ndarray:
         shift[:, 1] = np.where(down, -corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1), 0)
         for axis in range(3):
             shift[:, axis] = np.interp(frames, frames[down], shift[down, axis])
+        low = corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1) + shift[:, 1]
+        for first, last in runs(~down):
+            if first > 0 and last < len(corners) - 1:
+                arc = clearance * np.sin(np.pi * np.arange(1, last - first + 2) / (last - first + 2))
+                shift[first : last + 1, 1] += np.maximum(arc - low[first : last + 1], 0)
         planted[:, foot.leg] += (shift[:, None] * foot.shares[:, None])[:, :, None]
     return planted
 

@@ -16,6 +16,8 @@ from stages.body import kinematics
 from .body import Body
 from .feet import Contacts, corrections, feet_of, plant, schedule
 
+_CLEARANCE = 0.05
+"""A foot swings at least so high. [standing heights]"""
 _FLIGHT = 0.05
 """A motion whose first frame is higher than this begins in the air. [standing heights]"""
 
@@ -61,7 +63,7 @@ class Target:
         corners = given + shift[:, None, None]
         weights = np.ones(corners.shape[:2])
         if stance > 0:
-            corners = plant(contacts, corners)
+            corners = plant(contacts, corners, _CLEARANCE * body.height)
             for number, foot in enumerate(contacts.feet):
                 weights[:, foot.bones] += (stance - 1) * contacts.down[:, number, None]
         joint = pose.joints + torch.from_numpy(shift)[:, None]
