@@ -13,7 +13,7 @@ from schemas.asset import Asset
 from schemas.errors import InputError
 from stages.body import quaternion
 
-from .start import sample
+from .start import scattered
 
 _SAMPLES, _NEAREST = 40_000, 8  # points on the surface, and how many of their triangles are tried for a kernel
 
@@ -52,13 +52,13 @@ def nearest(asset: Asset, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, n
     """
     from trimesh.triangles import closest_point, points_to_barycentric
 
-    dense = sample(asset, _SAMPLES, np.random.default_rng(0))
+    owners, _, samples, _ = scattered(asset, _SAMPLES, np.random.default_rng(0))
     corners = asset.vertices[asset.faces].astype(np.float64)
-    found = cKDTree(dense.means).query(points, k=min(_NEAREST, len(dense.means)))[1].reshape(len(points), -1)
+    found = cKDTree(samples).query(points, k=_NEAREST)[1]
     faces, best = np.zeros(len(points), np.int64), np.full(len(points), np.inf)
     place = np.zeros((len(points), 3))
     for column in found.T:
-        own = dense.faces[column]
+        own = owners[column]
         close = closest_point(corners[own], points)
         distance = np.linalg.norm(close - points, axis=1)
         better = distance < best

@@ -11,7 +11,7 @@ from schemas.params import param
 class Params:
     """Mesh to Gaussians (METHOD 8): a surface start, then optimisation against rendered views."""
 
-    kernels: str = param("auto", "Number of Gaussians, met within a few percent; auto: from the surface's area and --size.")
+    kernels: str = param("auto", "Number of Gaussians, met within a few percent; auto: from the surface's area and --size.", low=10, high=1000000)
     views: int = param(48, "Views of the mesh to fit to (the paper renders 200).", low=1, high=10_000)
     size: int = param(192, "Edge of a view.", unit="px", low=16, high=2048)
     iterations: int = param(300, "Optimisation steps; 0 keeps the surface start.", low=0, high=100_000)

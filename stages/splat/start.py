@@ -63,27 +63,40 @@ def sunk(asset: Asset, start: Start, pixel: float) -> np.ndarray:
     return start.means - start.normals * np.minimum(INWARD * pixel, DEEPEST * depth)[:, None]
 
 
+def scattered(asset: Asset, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Independent samples by area.
+
+    Returns:
+        Their triangles (count,), barycentric weights (count, 3), points [m, (count, 3)], and the area of the mesh [m^2].
+
+    Raises:
+        InputError: The mesh has no area.
+    """
+    corners = asset.vertices[asset.faces].astype(np.float64)  # [T, 3, 3]
+    doubled = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    area = 0.5 * float(doubled.sum())
+    if not area > 0:
+        raise InputError(f"{asset.name}: the mesh has no area, its {len(asset.faces)} triangles are degenerate.")
+    faces = rng.choice(len(doubled), size=count, p=doubled / doubled.sum())
+    barycentric = _uniform_barycentric(rng, len(faces))
+    return faces, barycentric, np.einsum("mk,mkc->mc", barycentric, corners[faces]), area
+
+
 def sample(asset: Asset, count: int, rng: np.random.Generator) -> Start:
     """Even (Poisson-like) samples: five times too many by area, thinned greedily in random order.
 
     Raises:
         InputError: The mesh has no area.
     """
-    corners = asset.vertices[asset.faces].astype(np.float64)  # [T, 3, 3]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    doubled = np.linalg.norm(cross, axis=1)
-    area = 0.5 * doubled.sum()
-    if not area > 0:
-        raise InputError(f"{asset.name}: the mesh has no area, its {len(asset.faces)} triangles are degenerate.")
-    faces = rng.choice(len(doubled), size=OVERSAMPLE * count, p=doubled / doubled.sum())
-    barycentric = _uniform_barycentric(rng, len(faces))
-    points = np.einsum("mk,mkc->mc", barycentric, corners[faces])
+    faces, barycentric, points, area = scattered(asset, OVERSAMPLE * count, rng)
     keep = _thin(points, RADIUS * math.sqrt(area / count))
     faces, barycentric, points = faces[keep], barycentric[keep], points[keep]
     neighbours = min(5, len(points))
     distance = cKDTree(points).query(points, k=neighbours)[0].reshape(len(points), neighbours)
     spacing = distance[:, 1:].mean(1) if neighbours > 1 else np.full(len(points), math.sqrt(area))
-    normals = cross[faces] / np.maximum(doubled[faces], 1e-30)[:, None]
+    corners = asset.vertices[asset.faces[faces]].astype(np.float64)
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-30)
     return Start(faces, barycentric, points, normals, np.maximum(spacing, 1e-9))
 
 
