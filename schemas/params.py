@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 
@@ -17,7 +18,7 @@ def param(
     invalidating: bool = True,
     flag: str = "",
 ) -> Any:
-    """Declare a parameter: default, help, unit, allowed values or inclusive bounds.
+    """Declare a parameter: default, help, unit, allowed values or inclusive bounds (of a str: a number between them, or the default).
 
     `invalidating` parameters change the result, so that an artifact made with another value is stale; cosmetic ones
     (invalidating=False) do not. `flag` overrides the flag's name (default: the field's name with dashes).
@@ -35,9 +36,12 @@ def check(params: Any) -> None:
         name = "--" + (rule.get("flag") or field.name.replace("_", "-"))
         if rule.get("choices") and value not in rule["choices"] and not (value is None and field.default is None):
             raise InputError(f"{name} {value}: not one of {', '.join(rule['choices'])}.")
+        low, high = rule.get("low"), rule.get("high")
+        bounded = isinstance(value, str) and low is not None and value != field.default
+        if bounded and not (re.fullmatch(r"\d{1,18}", value) and low <= int(value) <= high):
+            raise InputError(f"{name} {value}: must be {field.default} or a number between {low} and {high}.")
         if value is None or isinstance(value, (str, bool)):
             continue
-        low, high = rule.get("low"), rule.get("high")
         if value != value or (low is not None and value < low) or (high is not None and value > high):
             unit = f" {rule['unit']}" if rule.get("unit") else ""
             raise InputError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 
@@ -10,6 +11,7 @@ import torch
 
 from schemas.asset import Asset
 from schemas.errors import InputError, MissingError
+from schemas.params import check
 from schemas.skin import Skin
 from schemas.splat import Splat
 from stages.body import quaternion
@@ -17,6 +19,7 @@ from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
 from stages.view import cuda
 from stages.view.mesh import brightness, surface_colors
+from stages.view.texture import SurfaceShader
 
 from . import given, optimise
 from .params import Params
@@ -31,9 +34,10 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
         splats: Kernels to take instead, in the frame of the asset's file or in akd's; no fit changes them.
 
     Raises:
-        InputError: The skin is of another mesh, the mesh has no area, or the given kernels lie elsewhere.
+        InputError: A parameter is out of bounds, the skin is of another mesh, the mesh has no area, or the given kernels lie elsewhere.
         MissingError: The device or the file is not there.
     """
+    check(params)
     if len(skin.weights) != len(asset.vertices):
         raise InputError(f"the skin of '{skin.name}' has {len(skin.weights)} rows, '{asset.name}' has {len(asset.vertices)} vertices;", "run `akd skin` again.")
     if splats is not None:
@@ -42,6 +46,7 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
     rng = np.random.default_rng(params.seed)
     pixel = optimise.pixel_size(asset, params.size)
     start = sample(asset, count_of(asset, params, pixel), rng)
+    start = _without_holes(asset, start)
     kernels = _initial(asset, start, params.shaded)
     kernels.means = torch.as_tensor(sunk(asset, start, pixel)).float()
     kernels = kernels.to(device)
@@ -73,20 +78,17 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
 
 
 def count_of(asset: Asset, params: Params, pixel: float) -> int:
-    """The number of kernels that `params` asks for, where a pixel of the views spans so many metres.
+    """The number of kernels that `params` asks for, where a pixel of the views spans so many metres."""
+    return automatic_count(asset, pixel) if params.kernels == "auto" else int(params.kernels)
 
-    Raises:
-        InputError: It is no number between 10 and a million, nor "auto".
-    """
-    if params.kernels == "auto":
-        return automatic_count(asset, pixel)
-    try:
-        count = int(params.kernels)
-    except ValueError:
-        count = 0
-    if not 10 <= count <= 1_000_000:
-        raise InputError(f"--kernels {params.kernels}: must be auto or a number between 10 and 1000000.")
-    return count
+
+def _without_holes(asset: Asset, start: Start) -> Start:
+    """The start without the points that alpha masks cut out; as it is if they cut out everything."""
+    shader = SurfaceShader(asset)
+    keep = shader.opaque(start.faces, start.barycentric) if shader.masked else np.ones(len(start.faces), bool)
+    if keep.all() or not keep.any():
+        return start
+    return Start(*(getattr(start, field.name)[keep] for field in dataclasses.fields(Start)))
 
 
 def choose_device(name: str) -> str:

@@ -131,7 +131,7 @@ WRONG = [
     (["rig", "nowhere.glb"], ["nowhere.glb", "no such file"]),
     (["rig", "tiger", "--limits", "none"], ["--limits none", "anatomy, free"]),
     (["splat", "tiger", "--kernels", "1"], ["--kernels 1", "between 10 and"]),
-    (["splat", "tiger", "--kernels", "many"], ["--kernels", "integer"]),
+    (["splat", "tiger", "--kernels", "many"], ["--kernels many", "auto or a number"]),
     (["splat", "tiger", "--seed", "-1"], ["--seed -1", "at least 0"]),
     (["distill"], ["--prompt"]),
     (["distill", "--prompt", "  "], ["--prompt", "empty"]),

@@ -20,6 +20,7 @@ from . import akd_process, beast
 
 STEPS = 10
 DISTILL = ["distill", "-w", "beast", "--prompt", "a beast walking", "--iterations", str(STEPS), "--views", "1", "--checkpoint-every", "0", "--device", "cpu"]
+DISTILL += ["--refresh", "1"]  # every step can be saved: between answers of the prior there is no state to go on from
 DISTILL += ["--estimator", "consistent", "--loop"]  # both remember more from step to step
 MOTION = "beast/motions/a-beast-walking"
 ROOT = Path(__file__).resolve().parents[2]

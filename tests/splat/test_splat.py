@@ -12,6 +12,7 @@ import trimesh
 from schemas import ply
 from schemas.asset import Asset
 from schemas.errors import InputError
+from schemas.params import check
 from schemas.skin import Skin
 from stages.splat import given, optimise, stage
 from stages.splat.params import Params
@@ -121,7 +122,7 @@ def test_number_of_kernels_follows_area_and_resolution(result):
     assert coarse == pytest.approx(np.pi / (1.9 * 2.1 * 0.866 / 64) ** 2, rel=0.03)  # a sphere of 1 m across in its cube
     for wrong in ("many", "3", "-5", "2000000"):
         with pytest.raises(InputError, match=f"--kernels {wrong}"):
-            stage.count_of(asset, dataclasses.replace(QUICK, kernels=wrong), 0.01)
+            check(dataclasses.replace(QUICK, kernels=wrong))
 
 
 def test_own_kernels_are_placed_bound_and_freed_of_the_background(result, tmp_path):
