@@ -18,6 +18,7 @@ Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 _LIGHT = np.array([0.42, 0.78, 0.46]) / np.linalg.norm([0.42, 0.78, 0.46])  # towards the light: above, front left
 _AMBIENT, _DIFFUSE = 0.68, 0.36
+_LAYERS = 8  # faces cut out by alpha masks that a ray passes at most
 
 
 def render_mesh(
@@ -55,6 +56,7 @@ def render_mesh(
         raise ValueError(f"vertices have shape {vertices.shape}, (V, 3) or ({camera.frames}, V, 3) is needed")
     if not callable(shade):
         shade = _vertex_shader(faces, np.asarray(shade, np.float32))
+    solid = shade.opaque if isinstance(shade, SurfaceShader) and shade.masked else None
     height, width, s = camera.height, camera.width, supersample
     image = np.zeros((camera.frames, height, width, 4), np.float32)
     position = camera.position.detach().cpu().numpy()
@@ -66,7 +68,7 @@ def render_mesh(
             normals = _vertex_normals(points, faces, weld) if shaded else None
         one = Camera(camera.view[frame : frame + 1].detach().cpu().float(), camera.intrinsics[frame : frame + 1].detach().cpu().float(), width, height)
         rays = one.rays(s).numpy().reshape(-1, 3)
-        hit, face, barycentric = _cast(scene, position[frame], rays)
+        hit, face, barycentric = _cast(scene, position[frame], rays, solid)
         samples = np.zeros((len(rays), 4), np.float32)
         color = shade(face, barycentric)
         if normals is not None:
@@ -95,13 +97,32 @@ def _scene(vertices: np.ndarray, faces: np.ndarray):
     return scene
 
 
-def _cast(scene, origin: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """First hits of rays from one point: indices of the rays that hit (M,), faces (M,), barycentric weights (M, 3)."""
+def _cast(scene, origin: np.ndarray, directions: np.ndarray, solid: Callable | None = None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First hits of rays from one point: indices of the rays that hit (M,), faces (M,), barycentric weights (M, 3).
+
+    Where `solid` (faces, barycentric weights -> bool) says that there is nothing, the ray goes on, through `_LAYERS` at most.
+    """
     origins = np.ascontiguousarray(np.broadcast_to(origin.astype(np.float32), directions.shape))
-    found = scene.run(origins, np.ascontiguousarray(directions, np.float32), output=True)
-    hit = np.flatnonzero(found["primID"] >= 0)
-    u, v = found["u"][hit], found["v"][hit]
-    return hit, found["primID"][hit], np.stack([1 - u - v, u, v], -1)
+    directions = np.ascontiguousarray(directions, np.float32)
+    found = scene.run(origins, directions, output=True)
+    face, u, v, far = (np.array(found[name]) for name in ("primID", "u", "v", "tfar"))
+
+    def weights(rays: np.ndarray) -> np.ndarray:
+        return np.stack([1 - u[rays] - v[rays], u[rays], v[rays]], -1)
+
+    for layer in range(_LAYERS if solid is not None else 0):
+        hit = np.flatnonzero(face >= 0)
+        through = hit[~solid(face[hit], weights(hit))]
+        if not len(through):
+            break
+        if layer == _LAYERS - 1:
+            face[through] = -1
+            break
+        start = far[through] * np.float32(1 + 1e-5)
+        again = scene.run(np.ascontiguousarray(origins[through] + start[:, None] * directions[through]), directions[through], output=True)
+        face[through], u[through], v[through], far[through] = again["primID"], again["u"], again["v"], start + again["tfar"]
+    hit = np.flatnonzero(face >= 0)
+    return hit, face[hit], weights(hit)
 
 
 def depth_inside(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, normals: np.ndarray) -> np.ndarray:

@@ -27,7 +27,9 @@ def srgb_to_linear(srgb: np.ndarray) -> np.ndarray:
 
 
 class SurfaceShader:
-    """Looks up the displayed colour of points on an asset's faces. Opacity is ignored: everything is opaque.
+    """Looks up the displayed colour of points on an asset's faces, and where alpha masks cut them out.
+
+    Opacity in between is ignored: what is not cut out is opaque.
 
     Parameters:
         asset: The mesh with its materials.
@@ -41,6 +43,10 @@ class SurfaceShader:
         self._asset = asset
         self._materials = [_base_color(material) for material in asset.materials.get("list", [])] or [([1.0, 1.0, 1.0, 1.0], None)]
         self._texels: dict[int, np.ndarray] = {}
+        self._masks: dict[int, float] = {}  # material -> alpha below which it is cut out
+        for index, material in enumerate(asset.materials.get("list", [])):
+            if material.get("alphaMode") == "MASK":
+                self._masks[index] = float(material.get("alphaCutoff", 0.5))
         for _, info in self._materials:
             image = self._image_of(info)
             if image is not None and image not in self._texels:
@@ -61,8 +67,30 @@ class SurfaceShader:
                 continue
             uv = np.einsum("mk,mkc->mc", barycentric[chosen], asset.uvs[corners[chosen]].astype(np.float64))
             textures = asset.materials["textures"]
-            linear[chosen] *= _sample(self._texels[image], _transformed(uv, info), textures[info["index"]].get("sampler") or {})
+            linear[chosen] *= _sample(self._texels[image][..., :3], _transformed(uv, info), textures[info["index"]].get("sampler") or {}, _SRGB)
         return linear_to_srgb(linear).astype(np.float32)
+
+    @property
+    def masked(self) -> bool:
+        """Whether any material has an alpha mask."""
+        return bool(self._masks)
+
+    def opaque(self, faces: np.ndarray, barycentric: np.ndarray) -> np.ndarray:
+        """Whether points are there at all (glTF 2.0, alphaMode MASK). [face index (M,), (M, 3) -> bool (M,)]"""
+        asset, result = self._asset, np.ones(len(faces), bool)
+        owners = asset.face_materials[faces]
+        for index, cutoff in self._masks.items():
+            chosen = np.flatnonzero(owners == index)
+            corners, weights = asset.faces[faces[chosen]], barycentric[chosen]
+            factor, info = self._materials[index]
+            alpha = factor[3] * np.einsum("mk,mk->m", weights, asset.colors[corners, 3].astype(np.float64))
+            image = self._image_of(info)
+            if image is not None and asset.uvs is not None and len(chosen):
+                uv = _transformed(np.einsum("mk,mkc->mc", weights, asset.uvs[corners].astype(np.float64)), info)
+                sampler = asset.materials["textures"][info["index"]].get("sampler") or {}
+                alpha = alpha * _sample(self._texels[image][..., 3:], uv, sampler, np.arange(256) / 255)[:, 0]
+            result[chosen] = alpha >= cutoff
+        return result
 
     def _image_of(self, info: dict[str, Any] | None) -> int | None:
         """Index of the image behind a glTF texture info, None without one."""
@@ -96,12 +124,12 @@ def _base_color(material: dict[str, Any]) -> tuple[list[float], dict[str, Any] |
 
 
 def _decode(asset: Asset, index: int, limit: int | None) -> np.ndarray:
-    """sRGB texels. [uint8, (h, w, 3)]"""
+    """sRGB texels and alpha. [uint8, (h, w, 4)]"""
     from PIL import Image
 
     try:
         with Image.open(io.BytesIO(asset.image_bytes(index))) as image:
-            image = image.convert("RGB")
+            image = image.convert("RGBA")
             while limit and max(image.size) > limit:
                 image = image.resize((max(image.width // 2, 1), max(image.height // 2, 1)), Image.Resampling.BOX)
             return np.asarray(image)
@@ -119,15 +147,17 @@ def _transformed(uv: np.ndarray, info: dict[str, Any]) -> np.ndarray:
     return np.stack([c * u + s * v, -s * u + c * v], -1) + transform.get("offset", (0, 0))
 
 
-def _sample(texels: np.ndarray, uv: np.ndarray, sampler: dict[str, Any]) -> np.ndarray:
-    """Bilinear lookup in linear light. [(h, w, 3) sRGB, (M, 2) -> (M, 3)]"""
+_SRGB = srgb_to_linear(np.arange(256) / 255)
+
+
+def _sample(texels: np.ndarray, uv: np.ndarray, sampler: dict[str, Any], decode: np.ndarray) -> np.ndarray:
+    """Bilinear lookup of decoded bytes. [uint8 (h, w, C), (M, 2), (256,) -> (M, C)]"""
     height, width = texels.shape[:2]
     x, y = uv[:, 0] * width - 0.5, uv[:, 1] * height - 0.5
     x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
     right, down = (x - x0)[:, None], (y - y0)[:, None]
     columns = [_wrap(x0 + step, width, sampler.get("wrapS")) for step in (0, 1)]
     rows = [_wrap(y0 + step, height, sampler.get("wrapT")) for step in (0, 1)]
-    decode = srgb_to_linear(np.arange(256) / 255)
     upper = (1 - right) * decode[texels[rows[0], columns[0]]] + right * decode[texels[rows[0], columns[1]]]
     lower = (1 - right) * decode[texels[rows[1], columns[0]]] + right * decode[texels[rows[1], columns[1]]]
     return (1 - down) * upper + down * lower

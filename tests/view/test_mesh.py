@@ -155,3 +155,24 @@ def test_image_without_pixels_is_refused():
 def test_srgb_curve_goes_there_and_back():
     values = np.linspace(0, 1, 256)
     np.testing.assert_allclose(linear_to_srgb(srgb_to_linear(values)), values, atol=1e-6)
+
+
+def test_alpha_masks_cut_holes_and_show_what_is_behind():
+    texels = np.zeros((2, 2, 4))
+    texels[..., 0], texels[:, 0, 3], texels[:, 1, 3] = 255, 255, 100  # red; the left half is there, the right one is not
+    asset = square(texels, sampler={"wrapS": 33071, "wrapT": 33071})
+    asset.materials["list"][0] |= {"alphaMode": "MASK", "alphaCutoff": 0.7}
+    image = render_mesh(asset.vertices, asset.faces, SurfaceShader(asset), front())[0]
+    # alpha goes from 1 at u = 1/4 to 0.39 at u = 3/4: it passes 0.7 near the middle
+    assert image[32, 26].tolist() == pytest.approx([1, 0, 0, 1], abs=1e-5) and image[32, 38].tolist() == [0, 0, 0, 0]
+    # a second square behind, of the same cut: its left half shows left, nothing right; turned round it fills the hole
+    behind = asset.vertices * [-1, 1, 1] - [0, 0, 0.2]
+    both = square(texels, sampler={"wrapS": 33071, "wrapT": 33071})
+    both.materials["list"][0] |= {"alphaMode": "MASK", "alphaCutoff": 0.7}
+    both.vertices = np.concatenate([asset.vertices, behind]).astype(np.float32)
+    both.faces, both.uvs = np.concatenate([asset.faces, asset.faces + 4]), np.concatenate([asset.uvs, asset.uvs])
+    both.colors, both.face_materials = np.concatenate([asset.colors] * 2), np.zeros(4, int)
+    image = render_mesh(both.vertices, both.faces, SurfaceShader(both), front())[0]
+    assert image[32, 38].tolist() == pytest.approx([1, 0, 0, 1], abs=1e-5)
+    asset.materials["list"][0]["alphaMode"] = "BLEND"
+    assert render_mesh(asset.vertices, asset.faces, SurfaceShader(asset), front())[0, 32, 38, 3] == 1
