@@ -78,7 +78,7 @@ def _source(asset: Asset, skeleton: str | Path | None, params: Params, points: n
         joints, category = load(skeleton, asset)
         return joints, category, "skeleton"
     if params.template != "file" and (not asset.has_skeleton or params.template != "auto"):
-        return _automatic(points, faces, "" if params.template == "auto" else params.template)
+        return automatic(points, faces, "" if params.template == "auto" else params.template)
     if not asset.has_skeleton:
         raise InputError(
             f"{asset.source.get('file') or asset.name}: the mesh has no skeleton;",
@@ -87,7 +87,7 @@ def _source(asset: Asset, skeleton: str | Path | None, params: Params, points: n
     return from_asset(asset), "", "builtin" if asset.source.get("kind") == "builtin" else "file"
 
 
-def _automatic(points: np.ndarray, faces: np.ndarray, template: str) -> tuple[Joints, str, str]:
+def automatic(points: np.ndarray, faces: np.ndarray, template: str) -> tuple[Joints, str, str]:
     """A template embedded in the mesh."""
     from .embed.automatic import embed
 

@@ -99,7 +99,7 @@ def figures(folder: Path, *, verbose: bool) -> dict[str, Any]:
     from schemas.errors import AkdError
     from stages.asset.stage import run as make_asset
     from stages.rig.params import Params
-    from stages.rig.stage import _automatic, run
+    from stages.rig.stage import automatic, run
 
     errors: dict[str, list[float]] = {kind: [] for kind in KINDS}
     parts: dict[str, dict[str, list[float]]] = {kind: {} for kind in KINDS}
@@ -114,7 +114,7 @@ def figures(folder: Path, *, verbose: bool) -> dict[str, Any]:
         points, faces = asset.welded()
         clock = time.process_time()
         try:
-            ours, category, _ = _automatic(points, faces, "")
+            ours, category, _ = automatic(points, faces, "")
         except AkdError as error:
             failures.append(path.name)
             print(f"{path.name}: {error}", file=sys.stderr)

@@ -8,14 +8,12 @@ import numpy as np
 import scipy.sparse as sparse
 from scipy.ndimage import gaussian_filter1d
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
 
 from .field import Field
 from .medial import Voxels
 
 _CENTRED = 3.0  # power of the depth in the cost of a way: high keeps to the middle
 _SMOOTH = 2.0  # samples
-_ROUNDS = 3  # of moving the line to the middle of its slices
 
 
 @dataclasses.dataclass
@@ -94,29 +92,6 @@ def resample(points: np.ndarray, step: float) -> np.ndarray:
         return np.repeat(points[:1], 2, axis=0)
     places = np.linspace(0, arc[-1], max(2, int(round(arc[-1] / step)) + 1))
     return np.stack([np.interp(places, arc, points[:, axis]) for axis in range(3)], 1)
-
-
-def centre(field: Field, voxels: Voxels, curve: Curve, reach: np.ndarray) -> Curve:
-    """Move a line to the middle of the body's slices across it.
-
-    Parameters:
-        reach: How far from the line a voxel may lie to count, for each point of the line: what is farther is another limb. [m, (N,)]
-    """
-    points = curve.points.copy()
-    for _ in range(_ROUNDS):
-        distance, nearest = cKDTree(points).query(voxels.centers, distance_upper_bound=float(reach.max()))
-        own = np.isfinite(distance)
-        own[own] = distance[own] <= reach[nearest[own]]
-        count = np.bincount(nearest[own], minlength=len(points))
-        sums = np.stack([np.bincount(nearest[own], voxels.centers[own, axis], len(points)) for axis in range(3)], 1)
-        means = np.where(count[:, None] > 0, sums / np.maximum(count, 1)[:, None], points)
-        means[0], means[-1] = points[0], points[-1]
-        softer = gaussian_filter1d(means, _SMOOTH, axis=0, mode="nearest")
-        softer[0], softer[-1] = points[0], points[-1]
-        points = resample(softer, field.step)
-        if len(points) != len(reach):
-            reach = np.interp(np.linspace(0, 1, len(points)), np.linspace(0, 1, len(reach)), reach)
-    return Curve(points, field.sample(points))
 
 
 def mirrored(curve: Curve, plane: float) -> Curve:

@@ -68,6 +68,7 @@ class Builder:
         self.line = self._spine()
         self.joints: list[Joint] = []
         self.symmetric = True
+        self._agreement: dict[str, float] = {}  # of left and right, by limb
 
     def _world(self, place: np.ndarray) -> np.ndarray:
         return np.asarray(place) * self.extent + self._base
@@ -91,7 +92,7 @@ class Builder:
             arms = {name: self._arms(name, sides) for name, sides in limbs.items() if name not in ("hind", "fore")}
             self._trunk(hips, arms, upright=upright)
             for name, sides in {**hips, **arms}.items():
-                self._add_limb(name, sides)
+                self._add_limb(name, sides, self.found.template.attach[name])
             self._tail()
         return self.joints
 
@@ -131,7 +132,8 @@ class Builder:
                 result.append(self._human_leg(curve))
             else:
                 result.append(self._fore_leg(curve) if name == "fore" else self._hind_leg(curve))
-        return self._scored(name, result, sides[2])
+        self._agreement[name] = sides[2]
+        return result
 
     def _human_leg(self, curve: Curve) -> list[tuple[str, np.ndarray]]:
         """Hip, knee and ankle of an upright leg; the hip above where the legs part."""
@@ -143,8 +145,8 @@ class Builder:
         thigh = lower.cut(0.1, 0.4)
         hip = lower.at(0.0) + [0, min(0.5 * lower.radii[0], 0.025 * self.extent), 0]
         hip[0] = self.plane + 0.92 * (thigh.points[:, 0].mean() - self.plane)
-        sole = self._sole(lower)
-        ankle = self._ankle(lower, sole)
+        sole = lower.points[-1].copy()
+        ankle = self._ankle(lower)
         knee = lower.at(lower.closest(hip + 0.5 * (ankle - hip)))
         return [("upper", hip), ("lower", knee), ("foot", ankle), ("tip", sole)]
 
@@ -152,7 +154,7 @@ class Builder:
         """Hip, knee, hock and paw of a leg under a level trunk."""
         leg = curve.cut(self._leaves(curve, self.line), 1.0)
         hip = self._socket(leg, rise=0.6, along=0.08)
-        sole = self._sole(leg)
+        sole = leg.points[-1].copy()
         drop = max(float(hip[1] - sole[1]), 1e-9)
         if leg.arc[-1] > _SPRAWLED * drop:  # a frog's leg lies folded beside the body: its joints are the corners of the line
             knee, hock = corners(leg, 2)
@@ -165,7 +167,7 @@ class Builder:
         lower = (fall > 0.2) & (fall < 0.65)
         high, low = (float(np.interp(share, fall[::-1], line.points[::-1, 2])) for share in (0.95, 0.35))
         if not lower.any() or high - low < _BENT * 0.6 * drop:  # on its soles, as a bear
-            ankle = self._ankle(leg, sole)
+            ankle = self._ankle(leg)
             return [("upper", hip), ("lower", leg.at(0.5 * leg.closest(ankle))), ("foot", ankle), ("tip", sole)]
         knee = leg.at(0.18)
         knee[2] += 0.15 * (hip[1] - paw[1])
@@ -176,7 +178,7 @@ class Builder:
     def _fore_leg(self, curve: Curve) -> list[tuple[str, np.ndarray]]:
         """Shoulder, elbow and wrist of a fore leg."""
         leg = curve.cut(self._leaves(curve, self.line), 1.0)
-        return [("upper", self._socket(leg, rise=0.0, along=0.08)), ("lower", leg.at(0.46)), ("foot", leg.at(0.81)), ("tip", self._sole(leg))]
+        return [("upper", self._socket(leg, rise=0.0, along=0.08)), ("lower", leg.at(0.46)), ("foot", leg.at(0.81)), ("tip", leg.points[-1].copy())]
 
     def _socket(self, leg: Curve, *, rise: float, along: float) -> np.ndarray:
         """Where a leg turns: above where it leaves the trunk by a part of the way up to the trunk's line, straight over the leg."""
@@ -195,11 +197,7 @@ class Builder:
                 return moved
         return safe
 
-    def _sole(self, leg: Curve) -> np.ndarray:
-        """The tip of the foot, on the ground side."""
-        return leg.points[-1].copy()
-
-    def _ankle(self, leg: Curve, sole: np.ndarray) -> np.ndarray:
+    def _ankle(self, leg: Curve) -> np.ndarray:
         """Where the line turns into the foot: the lowest place whose line below runs more along the ground than down."""
         points = leg.points
         height = points[0, 1] - self.ground
@@ -218,16 +216,12 @@ class Builder:
         for curve in sides[:2]:
             limb = curve.cut(self._leaves(curve, self.trunk), 1.0)
             result.append([*((segment, limb.at(share)) for segment, share in shares), ("tip", limb.points[-1].copy())])
-        return self._scored(name, result, sides[2])
+        self._agreement[name] = sides[2]
+        return result
 
-    def _scored(self, name: str, sides: list, agreement: float) -> list:
-        self._agreement = getattr(self, "_agreement", {})
-        self._agreement[name] = agreement
-        return sides
-
-    def _add_limb(self, name: str, sides: list[list[tuple[str, np.ndarray]]]) -> None:
+    def _add_limb(self, name: str, sides: list[list[tuple[str, np.ndarray]]], parent: str) -> None:
+        """The joints of a pair of limbs, below a joint of the trunk."""
         pair = self.found.pairs[name]
-        parent = self.found.template.attach[name]
         standing = min(1.0, float(min(self.body.prominence[list(pair)])) / 0.15)
         for side, places in zip(("left", "right"), sides, strict=True):
             above, counts = parent, {}
@@ -252,8 +246,8 @@ class Builder:
             pelvis = np.mean([places[0][1] for places in hind], axis=0)
             pelvis[0] = self.plane
         chest = self._on(line, front, axis) if front and not upright else self.trunk.points[-1]
-        if upright and front:
-            chest = self._below_neck(pelvis, chest)
+        if upright and front:  # the sphere lies at the shoulders
+            chest = pelvis + 0.92 * (chest - pelvis)
         neck, head, tip = self._neck(chest)
         sure = min(1.0, float(self.field.sample(pelvis[None])[0]) / (0.04 * self.extent))
         self._add("pelvis", "", pelvis, "pelvis", 0.5 + 0.5 * sure)
@@ -287,9 +281,6 @@ class Builder:
         level = np.mean([places[0][1] for places in sides], axis=0)
         near = np.linalg.norm((line.points - level) * [0, 1, 1], axis=1) + 2 * np.abs(line.points[:, axis] - level[axis])
         return line.points[int(near.argmin())].copy()
-
-    def _below_neck(self, pelvis: np.ndarray, chest: np.ndarray) -> np.ndarray:
-        return pelvis + 0.92 * (chest - pelvis)
 
     def _between(self, line: Curve, start: np.ndarray, end: np.ndarray) -> np.ndarray:
         a, b = sorted((line.closest(start), line.closest(end)))
@@ -348,17 +339,8 @@ class Builder:
         for name, sides in limbs.items():
             places = self._arms(name, sides)
             at = np.mean([side[0][1] for side in places], axis=0)
-            names = [joint.name for joint in self.joints if joint.role in ("pelvis", "spine", "chest")]
-            nearest = min(names, key=lambda n: np.linalg.norm(next(j.position for j in self.joints if j.name == n) - at))
-            self.found.template.attach.setdefault(name, "chest")
-            self._add_limb_at(name, places, nearest)
-
-    def _add_limb_at(self, name: str, places: list, parent: str) -> None:
-        start = len(self.joints)
-        self._add_limb(name, places)
-        for joint in self.joints[start:]:
-            if joint.parent == self.found.template.attach[name]:
-                joint.parent = parent
+            trunk = [joint for joint in self.joints if joint.role in ("pelvis", "spine", "chest")]
+            self._add_limb(name, places, min(trunk, key=lambda joint: float(np.linalg.norm(joint.position - at))).name)
 
     def _add(self, name: str, parent: str, place: np.ndarray, role: str, confidence: float, tail: np.ndarray | None = None) -> None:
         inside = float(self.field.sample(np.asarray(place)[None])[0]) > 0

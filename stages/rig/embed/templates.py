@@ -106,10 +106,10 @@ def _level(body: Any, pair: tuple[int, int]) -> float:
     return 0.8 * max(0.0, 0.75 - _downward(body, pair))
 
 
-def _longest(body: Any, pair: tuple[int, int], share: float = 0.5) -> float:
-    """Way from the middle of the trunk to the ends of a pair."""
+def _reach(body: Any, pair: tuple[int, int]) -> float:
+    """Mean way from the broadest place of the trunk to the ends of a pair."""
     place = body.trunk[int(np.argsort(body.girth)[-1])]
-    return float(np.mean([body.ways[place, body.tip_nodes[tip]] for tip in pair])) * 2 * share
+    return float(np.mean([body.ways[place, body.tip_nodes[tip]] for tip in pair]))
 
 
 def _quadruped(body: Any, pairs: Pairs) -> dict[str, float]:
@@ -148,7 +148,7 @@ def _bird(body: Any, pairs: Pairs) -> dict[str, float]:
     if "hind" in pairs:
         leg = body.middle(pairs["hind"])
         terms["ground"] = _airborne(body, pairs["hind"]) + 0.5 * _level(body, pairs["hind"])
-        terms["wing"] += 2 * max(0.0, 1.2 * float(leg[0]) - float(wing[0])) + 2 * max(0.0, _longest(body, pairs["hind"]) - _longest(body, pairs["wing"]))
+        terms["wing"] += 2 * max(0.0, 1.2 * float(leg[0]) - float(wing[0])) + 2 * max(0.0, _reach(body, pairs["hind"]) - _reach(body, pairs["wing"]))
     else:
         terms["ground"] = 0.5
     if "arm" in pairs:
