@@ -158,3 +158,14 @@ def test_nearest_point_of_the_surface_is_trimeshs():
     # the sphere's facets lie up to 0.2% inside it
     outside = np.linalg.norm(points - [0, 0.5, 0], axis=1) - 0.5
     np.testing.assert_allclose(distance, np.abs(outside), atol=0.004)
+
+
+def test_kernels_keep_out_of_holes_that_an_alpha_mask_cuts():
+    asset = ball()
+    asset.colors = asset.colors.copy()
+    asset.colors[asset.vertices[:, 1] > 0.5, 3] = 0  # the upper half is cut out
+    asset.materials = {"list": [{"alphaMode": "MASK", "alphaCutoff": 0.5}]}
+    splat = stage.run(asset, skin_of(asset), dataclasses.replace(QUICK, iterations=0))
+    whole = stage.run(ball(), skin_of(asset), dataclasses.replace(QUICK, iterations=0))
+    assert splat.means[:, 1].max() < 0.56 < whole.means[:, 1].max()
+    assert 0.4 * len(whole.means) < len(splat.means) < 0.6 * len(whole.means)
