@@ -189,6 +189,22 @@ def test_an_edited_rig_is_read_back(tmp_path: Path, tiger: tuple) -> None:
     np.testing.assert_allclose(back.positions, edited.positions, atol=1e-5)
 
 
+def test_the_picture_shows_sides_in_their_colours(tiger: tuple) -> None:
+    from stages.rig.picture import SIDES, draw
+
+    rig = run(as_asset(*tiger))
+    image = np.asarray(draw(*tiger, rig, size=160))
+    assert image.shape == (160, 480, 3)
+    front, side, above = (image[:, 160 * k : 160 * (k + 1)].astype(int) for k in range(3))
+
+    def middle(view: np.ndarray, name: str) -> float:
+        """Mean column of the pixels of a colour. [px]"""
+        return float(np.nonzero(np.abs(view - SIDES[name]).sum(2) < 60)[1].mean())
+
+    assert middle(front, "left") > 80 > middle(front, "right") and middle(above, "left") > 80 > middle(above, "right")
+    assert (np.abs(side - SIDES[""]).sum(2) < 60).sum() > 50  # the spine
+
+
 @pytest.mark.skipif(not (ASSETS / "static").is_dir(), reason="AKD_TEST_ASSETS names no folder with static models")
 @pytest.mark.parametrize("name", sorted(STATIC))
 def test_real_static_models(name: str) -> None:
