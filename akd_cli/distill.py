@@ -130,6 +130,7 @@ def plan_lines(made: Any, kernels: int, measured: bool, elsewhere: dict[str, Any
 def _body(prompt: str, source: str | None, options: Options) -> tuple[int, int, bool]:
     """Kernels and joints of the workspace's splat; assumed, and False, where there is none yet."""
     from schemas.errors import AkdError
+
     from .chain import Chain
     from .workspace import resolve
 
