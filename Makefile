@@ -26,7 +26,9 @@ $(error ASSET="$(ASSET)": make cannot handle spaces in a path; rename the file, 
 endif
 ASSET ?= tiger
 NAME := $(shell $(PYTHON) akd_cli/slug.py --asset $(call quote,$(ASSET)))
-PROMPT ?= a $(subst -, ,$(NAME)) walking
+# words of file names that name no animal
+ODD := low high poly lowpoly res resolution model mesh static rigged final clean 0 1 2 3 4 5 6 7 8 9 v1 v2 v3
+PROMPT ?= a $(strip $(filter-out $(ODD),$(subst -, ,$(NAME)))) walking
 SLUG := $(shell $(PYTHON) akd_cli/slug.py $(call quote,$(PROMPT)))
 # a path is a prerequisite, a built-in name is not
 SOURCE := $(if $(or $(findstring /,$(ASSET)),$(findstring .,$(ASSET))),$(ASSET))
