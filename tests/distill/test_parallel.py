@@ -33,7 +33,8 @@ def test_two_processes_have_the_gradient_of_one(tmp_path):
     alone = ranks.steps(parallel.ALONE, 3)
     for name, wanted in alone["gradients"].items():
         assert torch.equal(first["gradients"][name], second["gradients"][name]), "the processes would drift apart"
-        assert (first["gradients"][name] - wanted).norm() <= 1e-5 * wanted.norm()
+        off = float((first["gradients"][name] - wanted).norm() / wanted.norm())
+        assert off <= 5e-5, f"{name}: {off:.2g}"
     assert torch.equal(first["angles"], second["angles"])
     assert torch.allclose(first["rows"][0], alone["rows"][0], rtol=1e-5, atol=1e-9)
     # Adam divides by the size of the gradient: where that is rounding, so is the step
