@@ -17,6 +17,7 @@ EXAMPLES = "akd asset tiger", "akd asset path/to/dragon.glb -w runs/dragon"
 def asset(source: Source = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
     """Read a model file (.glb .gltf .obj .ply .stl) or sculpt a built-in character: checked, upright, in metres.
 
+    Up is +Y, but +Z in .obj, .ply and .stl files that clearly stand that way; what was chosen is said, --up overrides.
     Writes asset.h5 and asset.glb.
     """
     from .execute import run

@@ -105,7 +105,7 @@ def facing_by_shape(points: np.ndarray, *, conventional: bool) -> Facing:
     points = points[:: max(len(points) // 3000, 1)]
     low, high = points.min(0), points.max(0)
     centred = points - (low + high) / 2
-    across_x, across_z = _mirror_error(centred, 0), _mirror_error(centred, 2)
+    across_x, across_z = mirror_error(centred, 0), mirror_error(centred, 2)
     if across_z < 0.6 * across_x:
         sign = -1.0 if _rise(points, 0) < -0.02 else 1.0
         return Facing(np.array([sign, 0.0, 0.0]), "the shape (mirrored in z, higher in front)")
@@ -123,7 +123,7 @@ def _rise(points: np.ndarray, coordinate: int) -> float:
     return float((front - back) / max(np.ptp(points[:, 1]), 1e-12))
 
 
-def _mirror_error(points: np.ndarray, coordinate: int) -> float:
+def mirror_error(points: np.ndarray, coordinate: int) -> float:
     """Mean distance of mirrored points to the points, in shares of the extent."""
     from scipy.spatial import cKDTree
 

@@ -14,7 +14,7 @@ from schemas.gltf import Scene
 from schemas.params import check
 from stages.progress import SILENT, Progress
 
-from . import library, orient
+from . import library, orient, upright
 from .geometry import face_areas, vertex_normals, weld
 from .params import Params
 from .reading import SUFFIXES, load
@@ -89,7 +89,7 @@ def slug(text: str) -> str:
 
 def _turn(scene: Scene, params: Params, notes: list[str]) -> np.ndarray:
     """The rotation into akd's frame. [(3, 3)]"""
-    up = orient.axis("y" if params.up == "auto" else params.up)
+    up = orient.axis(_up(scene, params, notes))
     if params.facing != "auto":
         facing = orient.axis(params.facing)
         if abs(facing @ up) > 0.5:
@@ -110,6 +110,18 @@ def _turn(scene: Scene, params: Params, notes: list[str]) -> np.ndarray:
     if angle > 0.5:
         notes.append(f"turned by {angle:.0f} degrees to face +Z, by {found.reason}")
     return turn
+
+
+def _up(scene: Scene, params: Params, notes: list[str]) -> str:
+    """The axis of the file that points up; where neither the format nor the user says it, from the shape."""
+    if params.up != "auto":
+        return params.up
+    if scene.kind not in upright.FORMATS or scene.joint_names is not None or params.facing.endswith("z"):
+        return "y"
+    found, note = upright.find(scene.vertices, scene.faces)
+    if note:
+        notes.append(note)
+    return found
 
 
 def _scale(extent: float, params: Params, notes: list[str]) -> float:
