@@ -296,12 +296,20 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
             left = torque - wp.transpose(axes_sub) * n_sub
             scratch.inverse[step, world, child] = inverse
             scratch.torque[step, world, child] = left
-            g = axes_sub * inverse * wp.transpose(axes_sub)
             h = axes_sub * (inverse * left)
-            ag = a_sub * g
-            a2 = a_sub - ag * a_sub
-            b2 = b_sub - ag * b_sub
-            m2 = m_sub - wp.transpose(b_sub) * (g * b_sub)
+            # what the joint leaves of the inertia I, as (1 - K S^T) I (1 - K S^T)^T + K D K^T: of I - K S^T I the little that
+            # is left beside the large inertia of a foot that rubs is rounding, indefinite, and the body explodes
+            give_sub = wp.diag(soft + bones.armature[child])
+            solved = axes_sub * inverse
+            ka_sub = a_sub * solved
+            kb_sub = wp.transpose(b_sub) * solved
+            keep = one - ka_sub * wp.transpose(axes_sub)
+            b_left = b_sub - a_sub * (axes_sub * wp.transpose(kb_sub))
+            kd_sub = ka_sub * give_sub
+            drop = kb_sub * wp.transpose(axes_sub)
+            a2 = keep * a_sub * wp.transpose(keep) + kd_sub * wp.transpose(ka_sub)
+            b2 = keep * b_left + kd_sub * wp.transpose(kb_sub)
+            m2 = m_sub - drop * b_left - wp.transpose(drop * b_sub) + kb_sub * give_sub * wp.transpose(kb_sub)
             cw = scratch.bias_spin[step, world, child]
             cv = scratch.bias[step, world, child]
             n2 = n_sub + a2 * cw + b2 * cv + a_sub * h

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.spatial.transform import Rotation
 
 from schemas.motion import Motion
@@ -79,3 +81,22 @@ def random_tree(seed: int, count: int = 6) -> Rig:
         place = bones[parent][2] + rng.uniform(-0.3, 0.3, 3) if joint else np.array([0.0, 5.0, 0.0])
         bones.append((f"bone{joint}", parent, place, rng.uniform(-0.1, 0.1, 3), rng.uniform(0.03, 0.15, 3), "other"))
     return make_rig("tree", bones, Rotation.random(count, rng=rng).as_matrix())
+
+
+def vectors(count: int, largest: float, smallest: float | None = None) -> st.SearchStrategy[np.ndarray]:
+    """Arrays of numbers float32 can hold, between -largest (or smallest) and largest. [(count, 3)]"""
+    number = st.floats(-largest if smallest is None else smallest, largest, width=32, allow_subnormal=False)
+    return arrays(np.float32, (count, 3), elements=number, fill=st.nothing()).map(lambda x: x.astype(float))
+
+
+@st.composite
+def trees(draw: st.DrawFn, most: int = 9) -> Rig:
+    """An articulated tree of 2 to `most` bones; parents, places, sizes and compound axes are all drawn."""
+    count = draw(st.integers(2, most))
+    parents = [-1, *(draw(st.integers(0, joint - 1)) for joint in range(1, count))]
+    steps, centers, halves = draw(vectors(count, 0.25)), draw(vectors(count, 0.125)), draw(vectors(count, 0.15625, 0.03125))
+    places = [np.array([0.0, 5.0, 0.0])]
+    for joint in range(1, count):
+        places.append(places[parents[joint]] + steps[joint])
+    bones = [(f"bone{joint}", parents[joint], places[joint], centers[joint], halves[joint], "other") for joint in range(count)]
+    return make_rig("tree", bones, Rotation.from_rotvec(draw(vectors(count, 3.0))).as_matrix())
