@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 PAPER = (250, 250, 248)
 INK = (45, 45, 45)
@@ -66,4 +66,5 @@ def shaded(points: np.ndarray, normals: np.ndarray, extent: float, size: int, ti
     light = np.clip(0.72 + 0.2 * (normals[order] @ _LIGHT), 0, 1)[:, None] * (np.ones(3) if tint is None else tint[order])
     picture = np.tile(np.array(PAPER, np.uint8), (coarse, coarse, 1))
     picture[place[order, 1], place[order, 0]] = np.round(255 * light).astype(np.uint8)
-    return Image.fromarray(picture).resize((size, size), Image.Resampling.BICUBIC)
+    # single pixels where no sample of the near side fell, and one of the far side shows
+    return Image.fromarray(picture).filter(ImageFilter.MedianFilter(3)).resize((size, size), Image.Resampling.BICUBIC)
