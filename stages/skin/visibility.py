@@ -64,25 +64,25 @@ class Body:
             return clear
         # the faces around the start vertex are skipped by a small step, those around a bone on the surface likewise
         step = 1e-4 + 1e-3 * length
-        todo = np.flatnonzero(length > 3 * step)
+        open_rays = np.flatnonzero(length > 3 * step)
         direction = way / np.where(length > 0, length, 1)[:, None]
         depth = np.where(self._outward(vertices, direction), 0, 1)
         at = step.copy()
         for _ in range(_CROSSINGS):
-            if not len(todo):
+            if not len(open_rays):
                 break
-            origin = starts[todo] + at[todo, None] * direction[todo]
-            hits = self._scene.run(origin.astype(np.float32), direction[todo].astype(np.float32), query="INTERSECT", output=1)
-            face, reach = hits["primID"], at[todo] + hits["tfar"]
-            hit = (face >= 0) & (reach < length[todo] - step[todo])
-            slope = np.where(hit, np.einsum("ni,ni->n", self._normals[face], direction[todo]), 0)
+            origin = starts[open_rays] + at[open_rays, None] * direction[open_rays]
+            hits = self._scene.run(origin.astype(np.float32), direction[open_rays].astype(np.float32), query="INTERSECT", output=1)
+            face, reach = hits["primID"], at[open_rays] + hits["tfar"]
+            hit = (face >= 0) & (reach < length[open_rays] - step[open_rays])
+            slope = np.where(hit, np.einsum("ni,ni->n", self._normals[face], direction[open_rays]), 0)
             leaving, entering = slope > _GRAZING, slope < -_GRAZING
-            blocked = (leaving & (depth[todo] <= 1)) | (entering & (depth[todo] == 0))
-            depth[todo] += entering.astype(int) - leaving
-            clear[todo[blocked]] = False
-            at[todo[hit]] = reach[hit] + 1e-5
-            todo = todo[hit & ~blocked]
-        clear[todo] = False
+            blocked = (leaving & (depth[open_rays] <= 1)) | (entering & (depth[open_rays] == 0))
+            depth[open_rays] += entering.astype(int) - leaving
+            clear[open_rays[blocked]] = False
+            at[open_rays[hit]] = reach[hit] + 1e-5
+            open_rays = open_rays[hit & ~blocked]
+        clear[open_rays] = False
         return clear
 
 

@@ -1,4 +1,4 @@
-"""Run by torchrun: some steps of a distillation, whose gradients and motion the first process saves."""
+"""Run by torchrun, or alone: some steps of a distillation, whose gradients and motion the first process saves."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     here = parallel.start("cpu")
     results = here.tell(None), steps(here, 3)
-    everywhere = [None] * here.size
-    torch.distributed.all_gather_object(everywhere, results[1])
+    everywhere = [results[1]] * here.size
+    if here.size > 1:
+        torch.distributed.all_gather_object(everywhere, results[1])
     if here.rank == 0:
         torch.save(everywhere, sys.argv[1])
     parallel.stop()

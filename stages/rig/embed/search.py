@@ -165,7 +165,7 @@ def search(body: Body, template: Template) -> Embedding | None:
         pairs = {name: body.pairs[index] for name, index in given.items()}
         terms = template.pair_terms(body, pairs)
         ways.append((sum(terms.values()), len(ways), pairs, terms))
-    todo = []
+    candidates = []
     for _, _, pairs, terms in sorted(ways, key=lambda way: way[:2])[:_MOST_WAYS]:
         taken = {tip for pair in pairs.values() for tip in pair}
         unused = _unused(body, sorted(taken), singles)
@@ -174,8 +174,8 @@ def search(body: Body, template: Template) -> Embedding | None:
                 near = tail >= 0 and head >= 0 and body.gaps[tail, head] < 0.35
                 rest = unused[head] - (_UNUSED * min(body.prominence[tail], 0.5) * (_ORNAMENT if near else 1.0) if tail >= 0 else 0.0)
                 more = {**terms, **ends[head, tail], "unused": _MOST_UNUSED * (1 - math.exp(-max(0.0, rest) / _MOST_UNUSED))}
-                todo.append((sum(more.values()), len(todo), pairs, head, tail, more))
-    for fixed, _, pairs, head, tail, terms in sorted(todo, key=lambda one: one[:2])[:_MOST_TRIED]:
+                candidates.append((sum(more.values()), len(candidates), pairs, head, tail, more))
+    for fixed, _, pairs, head, tail, terms in sorted(candidates, key=lambda one: one[:2])[:_MOST_TRIED]:
         if best is not None and fixed > best.cost:
             break
         costs = template.trunk_costs(body, pairs, head, tail)
