@@ -34,6 +34,8 @@ SLUG := $(shell $(PYTHON) akd_cli/slug.py $(call quote,$(PROMPT)))
 SOURCE := $(if $(or $(findstring /,$(ASSET)),$(findstring .,$(ASSET))),$(ASSET))
 
 W := $(RUNS)/$(NAME)
+# a change of them may make stages stale
+CONFIG := $(wildcard akd.toml $(W)/akd.toml)
 M := $(W)/motions/$(SLUG)
 RUN = $(AKD) $(1) --workspace $(W)
 
@@ -48,19 +50,19 @@ track: $(M)/track.h5
 render: $(M)/index.html
 
 # one rule a stage: make compares time stamps, akd compares contents and touches what is fresh already
-$(W)/asset.h5 $(W)/asset.glb &: $(SOURCE) | $(STAMP)
+$(W)/asset.h5 $(W)/asset.glb &: $(SOURCE) $(CONFIG) | $(STAMP)
 	$(call RUN,asset) $(ASSET) $(ASSET_FLAGS)
-$(W)/rig.h5 $(W)/rig.glb &: $(W)/asset.h5
+$(W)/rig.h5 $(W)/rig.glb &: $(W)/asset.h5 $(CONFIG)
 	$(call RUN,rig) $(RIG_FLAGS)
-$(W)/skin.h5 $(W)/skin.glb &: $(W)/rig.h5
+$(W)/skin.h5 $(W)/skin.glb &: $(W)/rig.h5 $(CONFIG)
 	$(call RUN,skin) $(SKIN_FLAGS)
-$(W)/splat.h5 $(W)/splat.ply &: $(W)/skin.h5
+$(W)/splat.h5 $(W)/splat.ply &: $(W)/skin.h5 $(CONFIG)
 	$(call RUN,splat) $(SPLAT_FLAGS)
-$(M)/distill.h5 $(M)/distill.glb &: $(W)/splat.h5
+$(M)/distill.h5 $(M)/distill.glb &: $(W)/splat.h5 $(CONFIG)
 	$(call RUN,distill) --prompt $(call quote,$(PROMPT)) $(DISTILL_FLAGS)
-$(M)/track.h5 $(M)/track.glb &: $(M)/distill.h5
+$(M)/track.h5 $(M)/track.glb &: $(M)/distill.h5 $(CONFIG)
 	$(call RUN,track) --motion $(SLUG) $(TRACK_FLAGS)
-$(M)/render.json $(M)/render.mp4 $(M)/render.png $(M)/index.html &: $(M)/track.h5
+$(M)/render.json $(M)/render.mp4 $(M)/render.png $(M)/index.html &: $(M)/track.h5 $(CONFIG)
 	$(call RUN,render) --motion $(SLUG) --html $(RENDER_FLAGS)
 
 status: $(STAMP)

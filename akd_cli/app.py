@@ -14,7 +14,7 @@ import typer
 
 from schemas.errors import AkdError
 
-from . import asset, distill, doctor, evaluate, inspect, prior, render, rig, skin, splat, status, track, view
+from . import asset, config, distill, doctor, evaluate, inspect, prior, render, rig, skin, splat, status, track, view
 from .flags import command
 
 STEPS, LOOK, LEARN = "Stages, in order", "Look and check", "Video models"
@@ -30,6 +30,7 @@ COMMANDS = (
     (evaluate, LOOK),
     (inspect, LOOK),
     (status, LOOK),
+    (config, LOOK),
     (doctor, LOOK),
 )
 GROUPS = ((prior, LEARN),)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import importlib
 import json
@@ -12,9 +13,11 @@ from typing import Any
 from schemas.errors import AkdError, MissingError, SchemaError
 from schemas.params import invalidating
 
+from .settings import Config, Settings, read
 from .workspace import Workspace
 
 GIVEN = "given"  # entry of a header's params: names of the parameters that were given by hand
+CONFIGURED = "configured"  # another: of those that akd.toml set
 
 BY_HAND = "put there by hand: its inputs are not on record"  # saved by a script or another tool: it is not made again unasked
 UNFINISHED = "a run was interrupted: the same command goes on with it"
@@ -100,6 +103,18 @@ class Chain:
         self._loaded: dict[Path, Any] = {}
         self._digests: dict[Path, str] = {}
 
+    @functools.cached_property
+    def config(self) -> Config:
+        """What akd.toml says for this workspace."""
+        return read(self.workspace.root)
+
+    def settings(self, stage: str, recorded: dict[str, Any]) -> Settings:
+        """What an artifact made with `recorded` params would be made with today: its flags, over akd.toml, over the defaults."""
+        kind = STAGES[stage].params()
+        names = {field.name for field in dataclasses.fields(kind)}
+        given = {name: recorded[name] for name in recorded.get(GIVEN, ()) if name in names and name in recorded}
+        return self.config.settings(stage, kind(**given), given)
+
     def path(self, stage: str, motion: str = "") -> Path:
         """The path of a stage's artifact."""
         return self.workspace.path(STAGES[stage].artifact, motion)
@@ -129,7 +144,7 @@ class Chain:
         """How the artifact of a stage stands.
 
         Parameters:
-            wanted: Params that it should be made with; None: those given when it was made, defaults elsewhere.
+            wanted: Params that it should be made with; None: those given when it was made, akd.toml's and defaults elsewhere.
             foreign: Header entries of inputs that are no artifacts (source file, prompt, skeleton); None: those on record.
         """
         path = self.path(stage, motion)
@@ -168,7 +183,7 @@ class Chain:
         for need in STAGES[stage].needs:
             reasons += self._input_reasons(need, motion if STAGES[need].in_motion else "", header.inputs.get(need, {}).get("sha256"))
         reasons += self._foreign_reasons(stage, header.inputs, foreign)
-        return reasons + param_reasons(header.params, wanted if wanted is not None else given_params(stage, header.params))
+        return reasons + param_reasons(header.params, wanted if wanted is not None else self.settings(stage, header.params).params)
 
     def _view_reasons(self, stage: str, motion: str) -> list[str]:
         one = STAGES[stage]
@@ -212,10 +227,10 @@ class Chain:
 def param_reasons(recorded: dict[str, Any], wanted: Any) -> list[str]:
     """Why an artifact made with `recorded` params is not what `wanted` asks for.
 
-    A parameter that neither side gave by hand and that the stage chose itself (None, "auto") is no reason, nor is one at
+    A parameter that neither side set and that the stage chose itself (None, "auto") is no reason, nor is one at
     its default that the artifact knows nothing of.
     """
-    reasons, given = [], set(recorded.get(GIVEN, ()))
+    reasons, given = [], {*recorded.get(GIVEN, ()), *recorded.get(CONFIGURED, ())}
     defaults = {field.name: field.default for field in dataclasses.fields(wanted)}
     for name, value in invalidating(wanted).items():
         value = json.loads(json.dumps(value, default=str))
@@ -226,18 +241,6 @@ def param_reasons(recorded: dict[str, Any], wanted: Any) -> list[str]:
             continue  # made before there was such a parameter
         reasons.append(f"{name.replace('_', '-')} {'unset' if before is None else before} -> {'unset' if value is None else value}")
     return reasons
-
-
-def given_params(stage: str, recorded: dict[str, Any]) -> Any:
-    """Params with the values given by hand when the artifact was made, and today's defaults elsewhere."""
-    kind = STAGES[stage].params()
-    names = {field.name for field in dataclasses.fields(kind)}
-    return kind(**{name: recorded[name] for name in recorded.get(GIVEN, ()) if name in names and name in recorded})
-
-
-def given_names(params: Any) -> list[str]:
-    """Names of the parameters that differ from their defaults."""
-    return sorted(field.name for field in dataclasses.fields(params) if getattr(params, field.name) != field.default)
 
 
 def foreign_on_record(workspace: Workspace, stage: str, recorded: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from typing import Annotated, Any
@@ -49,7 +50,7 @@ def distill(
 
     if not prompt.strip():
         raise InputError('--prompt "": is empty;', 'say what the character does, such as "a tiger walking".')
-    params = sized(params, resolution)
+    options, params = sized(options, params, resolution)
     if dry_run:
         show_plan(prompt.strip(), source, options, params)
         return
@@ -65,8 +66,6 @@ def distill(
 
 def show_plan(prompt: str, source: str | None, options: Options, params: Params) -> None:
     """Print the plan of a run. Writes nothing, and needs neither an asset nor the model: what is missing is assumed or said."""
-    import dataclasses
-
     from schemas.errors import MissingError
     from stages.distill import plan
     from stages.distill.priors.registry import check_request
@@ -199,29 +198,29 @@ def release() -> None:
     parallel.stop()
 
 
-def sized(params: Params, resolution: str) -> Params:
-    """`params` with the height and width of --resolution.
+def sized(options: Options, params: Params, resolution: str) -> tuple[Options, Params]:
+    """`params` with the height and width of --resolution, which count as given by hand.
 
     Raises:
         InputError: It is not of the form HxW, or contradicts --height or --width.
     """
-    import dataclasses
-
     from schemas.errors import InputError
     from schemas.params import check
 
     if not resolution:
-        return params
+        return options, params
     match = re.fullmatch(r"(\d{1,5})\s*[xX*]\s*(\d{1,5})", resolution.strip())
     if not match:
         raise InputError(f"--resolution {resolution}: is not height x width;", "give it as 480x720.")
-    height, width = int(match[1]), int(match[2])
-    for flag, given, wanted in (("--height", params.height, height), ("--width", params.width, width)):
-        if given not in (None, wanted):
-            raise InputError(f"--resolution {resolution}: contradicts {flag} {given};", "give one of them.")
-    params = dataclasses.replace(params, height=height, width=width)
+    wanted = {"height": int(match[1]), "width": int(match[2])}
+    given = frozenset(wanted) if options.given is None else options.given  # what akd.toml says of them gives way
+    for name, value in wanted.items():
+        before = getattr(params, name)
+        if name in given and before not in (None, value):
+            raise InputError(f"--resolution {resolution}: contradicts --{name} {before};", "give one of them.")
+    params = dataclasses.replace(params, **wanted)
     check(params)
-    return params
+    return dataclasses.replace(options, given=given | frozenset(wanted)), params
 
 
 def write_views(job: Any, artifact: Any) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from schemas.atomic import atomic_path
 from schemas.errors import AkdError, InputError, MissingError, StorageError
 
-from .chain import GIVEN, STAGES, Chain, file_entry, given_names, given_params, text_entry
+from .chain import CONFIGURED, GIVEN, STAGES, Chain, file_entry, text_entry
 from .console import Console, duration
 from .options import Options
+from .settings import Settings
 from .workspace import Workspace, belongs, resolve
 
 
@@ -26,7 +27,7 @@ class Job:
     Attributes:
         chain: The artifacts of the workspace.
         motion: Slug of the motion, "" for stages of the asset.
-        params: Of the stage.
+        settings: Parameters of the stage, and where they come from.
         source: Path or built-in name of the asset (asset only).
         prompt: (distill only)
         files: Files given by hand, by name (skeleton, weights).
@@ -37,13 +38,18 @@ class Job:
 
     chain: Chain
     motion: str = ""
-    params: Any = None
+    settings: Settings = Settings(None)
     source: str = ""
     prompt: str = ""
     files: dict[str, str] = dataclasses.field(default_factory=dict)
     export: str = ""
     force: bool = False
     progress: Any = None
+
+    @property
+    def params(self) -> Any:
+        """Parameters of the stage."""
+        return self.settings.params
 
     def load(self, stage: str) -> Any:
         """The artifact of a stage of this job's workspace and motion."""
@@ -102,7 +108,8 @@ def run(
         if files is not None and stage in FILES:
             others = {k: v for k, v in workspace.notes.get("files", {}).items() if k not in files}
             workspace.remember(files={**others, **given} or None)
-        job = Job(chain, motion, params, workspace.notes.get("source", ""), prompt, given, export, options.force)
+        settings = chain.config.settings(stage, params, options.given)
+        job = Job(chain, motion, settings, workspace.notes.get("source", ""), prompt, given, export, options.force)
         outcome = carry_out(stage, job, console)
         if export:
             outcome.outputs += importlib.import_module(f"akd_cli.{stage}").export_as(job)
@@ -137,7 +144,7 @@ def ensure(chain: Chain, console: Console, stage: str, motion: str = "") -> Outc
     files |= kept_files(chain, stage, motion)
     if stage == "distill" and not prompt:
         raise MissingError(f"{chain.path(stage, motion)}: is missing or damaged;", "run akd distill --prompt again.")
-    job = Job(chain, motion, given_params(stage, recorded), notes.get("source", ""), prompt, files)
+    job = Job(chain, motion, chain.settings(stage, recorded), notes.get("source", ""), prompt, files)
     if stage == "asset" and not job.source and chain.path(stage).exists():
         return Outcome(stage, "fresh", 0.0, [])  # put there by hand: there is nothing to make it from
     return carry_out(stage, job, console, earlier=True)
@@ -236,6 +243,7 @@ def report(console: Console, chain: Chain, outcome: Outcome, motion: str, earlie
 def _agree_with_make(stage: str, job: Job, outputs: list[Path]) -> None:
     """Touch fresh outputs that are older than an input: their content is right, but make looks at time stamps."""
     inputs = [job.chain.path(need, job.motion if STAGES[need].in_motion else "") for need in STAGES[stage].needs]
+    inputs += job.chain.config.files
     inputs += [Path(path) for path in (job.source if stage == "asset" else "", *job.files.values()) if os.path.isabs(path) and os.path.exists(path)]
     newest = max((path.stat().st_mtime_ns for path in inputs), default=0)
     if any(path.stat().st_mtime_ns < newest for path in outputs):
@@ -260,7 +268,9 @@ def _header(stage: str, job: Job, header: Any) -> Any:
     for need in STAGES[stage].needs:
         motion = job.motion if STAGES[need].in_motion else ""
         inputs[need] = {"path": STAGES[need].artifact, "sha256": job.chain.digest(need, motion)}
-    params = {**header.params, GIVEN: given_names(job.params)}
+    params = {**header.params, GIVEN: sorted(job.settings.given)}
+    if job.settings.configured:
+        params[CONFIGURED] = sorted(job.settings.configured)
     return dataclasses.replace(header, params=params, inputs={**inputs, **job.foreign(stage)})
 
 

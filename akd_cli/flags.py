@@ -1,7 +1,8 @@
 """Flags made from dataclasses, so that a flag, its default and its help exist once (DESIGN.md, contract 1).
 
 A command is a function; every argument of it that is annotated with a dataclass whose fields come from
-`schemas.params.param` or `option` turns into that dataclass's flags.
+`schemas.params.param` or `option` turns into that dataclass's flags. A stage's command (it has Options and Params) gets the
+values of akd.toml where no flag was given.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import typer
 
 from schemas.params import check
 
+from .settings import applied
+
 
 def option(default: Any, help: str, *, short: str = "", flag: str = "") -> Any:
     """Declare a field of the command line itself (not of a stage): never part of an artifact's parameters."""
@@ -23,7 +26,10 @@ def option(default: Any, help: str, *, short: str = "", flag: str = "") -> Any:
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Expand the dataclass arguments of `function` into flags; the result is what Typer registers."""
+    """Expand the dataclass arguments of `function` into flags; the result is what Typer registers.
+
+    A field without a help text is no flag.
+    """
     hints = typing.get_type_hints(function, include_extras=True)
     plain: list[inspect.Parameter] = []
     groups: dict[str, type] = {}
@@ -35,16 +41,20 @@ def command(function: Callable[..., Any]) -> Callable[..., Any]:
             plain.append(parameter.replace(annotation=kind))
     flags = [flag for kind in groups.values() for flag in _flags(kind)]
 
-    def call(**values: Any) -> Any:
+    def call(context: typer.Context, **values: Any) -> Any:
+        given = {name for name in values if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"}
         made = {}
         for name, kind in groups.items():
-            made[name] = kind(**{field.name: values.pop(field.name) for field in dataclasses.fields(kind)})
+            made[name] = kind(**{field.name: values.pop(field.name) for field in _declared(kind)})
             check(made[name])
+        if {"options", "params"} <= set(made):
+            made["options"], made["params"] = applied(made["options"], made["params"], given, values.get("source"), values.get("prompt", ""))
         return function(**values, **made)
 
+    arguments = [*plain, *flags, inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)]
     call.__name__, call.__doc__, call.__module__ = function.__name__, function.__doc__, function.__module__
-    call.__signature__ = inspect.Signature([*plain, *flags])  # type: ignore[attr-defined]
-    call.__annotations__ = {p.name: p.annotation for p in [*plain, *flags]}
+    call.__signature__ = inspect.Signature(arguments)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in arguments}
     return call
 
 
@@ -53,10 +63,14 @@ def flag_name(field: dataclasses.Field[Any]) -> str:
     return "--" + (field.metadata.get("flag", "").lstrip("-") or field.name.replace("_", "-"))
 
 
+def _declared(kind: type) -> list[dataclasses.Field[Any]]:
+    return [field for field in dataclasses.fields(kind) if "help" in field.metadata]
+
+
 def _flags(kind: type) -> list[inspect.Parameter]:
     hints = typing.get_type_hints(kind)
     made = []
-    for field in dataclasses.fields(kind):
+    for field in _declared(kind):
         rule, name = field.metadata, flag_name(field)
         annotation = hints[field.name]
         names = [name if not _is_switch(annotation) or rule.get("panel") else f"{name}/--no-{name[2:]}"]

@@ -104,7 +104,9 @@ def ply_data(path: Path) -> dict[str, Any]:
 
 def lines(data: dict[str, Any]) -> list[str]:
     """The report for people."""
+    from .chain import CONFIGURED, GIVEN
     from .console import duration, table
+    from .settings import NAME
 
     header = data.get("header", {})
     made = [header.get("generator", "")]
@@ -115,9 +117,9 @@ def lines(data: dict[str, Any]) -> list[str]:
     if data.get("intact") is False:
         out.append("the content was changed after akd wrote it (its digest differs)")
     out += _block("made from", {name: f"{entry.get('path', '')}  sha256 {entry.get('sha256', '')[:12]}" for name, entry in header.get("inputs", {}).items()})
-    given = set(header.get("params", {}).get("given", []))
-    params = {name: f"{value}{'  (given)' if name in given else ''}" for name, value in header.get("params", {}).items() if name != "given"}
-    out += _block("parameters", params)
+    params = dict(header.get("params", {}))
+    origin = dict.fromkeys(params.pop(CONFIGURED, []), f"  ({NAME})") | dict.fromkeys(params.pop(GIVEN, []), "  (given)")
+    out += _block("parameters", {name: f"{value}{origin.get(name, '')}" for name, value in params.items()})
     if "fields" in data:
         out += ["fields", *("  " + line for line in table([(name, f["kind"], f.get("range", f.get("text", ""))) for name, f in data["fields"].items()]))]
     figures = {name: "; ".join(map(str, value)) if isinstance(value, list) else value for name, value in data["figures"].items() if value not in ([], {})}

@@ -16,6 +16,8 @@ class Options:
     force: bool = option(False, "Run even if the result is fresh.", short="-f")
     quiet: bool = option(False, "No progress, no notes.", short="-q")
     json: bool = option(False, "One JSON object on stdout.")
+    given: frozenset[str] | None = None
+    """Names of the stage's parameters that were given by flags, None: those that differ from their defaults. No flag itself."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -98,7 +98,9 @@ def _motion(shown: Shown) -> dict[str, Any]:
     label, color, dash = LOOKS[shown.id]
     given = set(header.params.get("given", ()))
     settings = [
-        [name.replace("_", " "), _text(value), name in given] for name, value in sorted(header.params.items()) if name != "given" and value not in ("", None)
+        [name.replace("_", " "), _text(value), name in given]
+        for name, value in sorted(header.params.items())
+        if name not in ("given", "configured") and value not in ("", None)
     ]
     return {
         "id": shown.id,
