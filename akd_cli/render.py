@@ -10,7 +10,7 @@ import typer
 from schemas.errors import InputError
 from stages.render.params import Params
 
-from .export import FORMATS
+from .export import FORMATS, Wish
 from .options import Options
 from .track import Motion
 
@@ -20,25 +20,40 @@ Source = Annotated[
 Html = Annotated[
     bool, typer.Option("--html", help="Also write index.html: one file, to be opened in a browser, that plays the motion.", rich_help_panel="Where and how")
 ]
+EXPORTS = "Exports"
 Export = Annotated[
     str,
     typer.Option(
         help=f"Write the motion for another program instead of the video: {', '.join(FORMATS)}.",
         show_default=False,
         metavar="FORMAT",
-        rich_help_panel="Exports",
+        rich_help_panel=EXPORTS,
     ),
 ]
 Clip = Annotated[
     list[str] | None,
-    typer.Option(help="With --export glb: another motion of the workspace in the same file; may come again.", show_default=False, rich_help_panel="Exports"),
+    typer.Option(
+        help="With --export glb: another motion of the workspace in the same file, as MOTION or MOTION=NAME; may come again.",
+        show_default=False,
+        rich_help_panel=EXPORTS,
+    ),
 ]
-InPlace = Annotated[bool, typer.Option("--in-place", help="With --export: without the way it covers.", rich_help_panel="Exports")]
+Name = Annotated[str, typer.Option(help="With --export glb: the name of the first clip (default: its prompt).", show_default=False, rich_help_panel=EXPORTS)]
+InPlace = Annotated[bool, typer.Option("--in-place", help="With --export: without the way it covers.", rich_help_panel=EXPORTS)]
+RootMotion = Annotated[
+    bool,
+    typer.Option(
+        "--root-motion",
+        help="With --export glb, bvh or usd: the smooth way and heading on a bone 'root' above the skeleton, as game engines want it.",
+        rich_help_panel=EXPORTS,
+    ),
+]
+Ground = Annotated[bool, typer.Option("--bake-ground", help="With --export glb: the film's checkerboard as a mesh in the file.", rich_help_panel=EXPORTS)]
 EXAMPLES = (
     "akd render",
     "akd render --html",
     "akd render --export bvh",
-    "akd render --export glb --motion 'a tiger walking' --clip 'a tiger running' --in-place --fps 30",
+    "akd render --export glb --motion 'a tiger walking' --name walk --clip 'a tiger running=run' --root-motion --fps 30",
     "akd render --camera left --look splat --size 640x360",
     "akd render runs/tiger/motions/a-tiger-walking/distill.h5",
 )
@@ -50,7 +65,10 @@ def render(
     html: Html = False,
     export: Export = "",
     clip: Clip = None,
+    name: Name = "",
     in_place: InPlace = False,
+    root_motion: RootMotion = False,
+    bake_ground: Ground = False,
     options: Options = Options(),  # noqa: B008 (frozen)
     params: Params = Params(),  # noqa: B008 (frozen)
 ) -> None:
@@ -60,15 +78,16 @@ def render(
     writes distill.mp4 and distill.png beside it. With --html also a page that plays it: index.html, or distill.html.
     With --export it writes one file (or a folder of frames) for another program.
     """
+    wish = Wish(tuple(clip or ()), name, in_place, root_motion, bake_ground)
     if export:
         if html:
             raise InputError("--html: goes with the video, --export writes a file instead of it;", "run akd render twice.")
         from .export import run as write
 
-        write(export, source, motion, clip or [], in_place, options, params)
+        write(export, source, motion, wish, options, params)
         return
-    if clip or in_place:
-        raise InputError("--clip and --in-place: belong to --export;", "add --export glb, for instance.")
+    if wish != Wish():
+        raise InputError("--clip, --name, --in-place, --root-motion, --bake-ground: belong to --export;", "add --export glb, for instance.")
     if source and Path(source).suffix == ".h5":
         _film_file(Path(source), options, params, html)
         return

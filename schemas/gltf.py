@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from .gltf_animation import Animation, key_rate, read_animations
 from .gltf_read import Scene, read
-from .gltf_write import local_rotations, nearest_bone, top_influences, write
+from .gltf_write import local_rotations, nearest_bone, root_name, top_influences, write
 
-__all__ = ["Animation", "Scene", "key_rate", "local_rotations", "nearest_bone", "read", "read_animations", "top_influences", "write"]
+__all__ = ["Animation", "Scene", "key_rate", "local_rotations", "nearest_bone", "read", "read_animations", "root_name", "top_influences", "write"]

@@ -72,6 +72,7 @@ def write(
     motion: Motion | None = None,
     *,
     name: str = "",
+    way: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Path:
     """Write a .glb atomically.
 
@@ -82,6 +83,8 @@ def write(
         weights: Skinning weights; the four largest of each row are kept and normalised. [(V, J)]
         motion: Adds one animation at the motion's frame rate.
         name: Name of the animation, default the prompt.
+        way: Adds a bone above the root joint that moves by these positions and rotations, and the motion is relative to it;
+            see `stages.render.travel`. [m (F, 3), xyzw (F, 4)]
 
     Returns:
         The path.
@@ -98,14 +101,18 @@ def write(
     if rig is not None:
         attributes |= _influences(builder, rig, nearest_bone(asset.vertices, rig) if weights is None else weights)
         document["nodes"] += _joint_nodes(rig)
-        document["skins"] = [_skin(builder, rig)]
+        document["skins"] = [_skin(builder, rig, way is not None)]
         node["skin"], roots = 0, [0, 1]
+    if way is not None and rig is not None:
+        document["nodes"].append({"name": root_name(rig), "children": [1]})
+        roots = [0, len(document["nodes"]) - 1]
     document["scenes"][0]["nodes"] = roots
     document["meshes"] = [{"name": asset.name or "mesh", "primitives": _primitives(builder, asset, attributes)}]
     if rig is not None and motion is not None:
-        document["animations"] = [_animation(builder, rig, motion, name or motion.prompt)]
+        document["animations"] = [_animation(builder, rig, motion, name or motion.prompt, way)]
     _materials(builder, document, asset)
-    write_bytes(path, _pack(builder, document))
+    document |= {"accessors": builder.accessors, "bufferViews": builder.views}
+    write_bytes(path, pack(document, bytes(builder.data)))
     return Path(path)
 
 
@@ -123,6 +130,11 @@ def top_influences(weights: np.ndarray, count: int = INFLUENCES) -> tuple[np.nda
     # the largest takes what rounding leaves: the validator asks for sums within 2e-7
     values[:, 0] = 1 - values[:, 1:].sum(1, dtype=np.float64)
     return np.where(values > 0, joints, 0), values
+
+
+def root_name(rig: Rig) -> str:
+    """The name of a bone above the root joint: "root", as engines call it, unless a joint has it."""
+    return next(name for name in ("root", "root_motion", *(f"root_motion_{n}" for n in range(rig.joint_count))) if name not in rig.joint_names)
 
 
 def nearest_bone(vertices: np.ndarray, rig: Rig) -> np.ndarray:
@@ -234,7 +246,8 @@ def _joint_nodes(rig: Rig) -> list[dict[str, Any]]:
     return nodes
 
 
-def _skin(builder: _Builder, rig: Rig) -> dict[str, Any]:
+def _skin(builder: _Builder, rig: Rig, rooted: bool) -> dict[str, Any]:
+    """Joints in the order of the rig; a bone above them, at the origin, comes last, so that no index changes."""
     from scipy.spatial.transform import Rotation
 
     bind = np.tile(np.eye(4), (rig.joint_count, 1, 1))
@@ -242,20 +255,24 @@ def _skin(builder: _Builder, rig: Rig) -> dict[str, Any]:
     bind[:, :3, 3] = rig.positions
     inverse = np.linalg.inv(bind)
     inverse[:, 3] = [0, 0, 0, 1]
+    joints = [j + 1 for j in range(rig.joint_count + rooted)]
+    inverse = np.concatenate([inverse, np.eye(4)[None]]) if rooted else inverse
     matrices = inverse.transpose(0, 2, 1).reshape(-1, 16)  # column-major
     return {
         "name": rig.name or "skin",
-        "skeleton": 1,
-        "joints": [j + 1 for j in range(rig.joint_count)],
+        "skeleton": joints[-1] if rooted else 1,
+        "joints": joints,
         "inverseBindMatrices": builder.accessor(matrices, "f4"),
     }
 
 
-def _animation(builder: _Builder, rig: Rig, motion: Motion, name: str) -> dict[str, Any]:
+def _animation(builder: _Builder, rig: Rig, motion: Motion, name: str, way: tuple[np.ndarray, np.ndarray] | None) -> dict[str, Any]:
     times = builder.accessor(np.arange(motion.frame_count)[:, None] / motion.fps, "f4", bounds=True)
     tracks = [(1, "translation", motion.root_positions)]
     rotations = local_rotations(rig, motion)
     tracks += [(joint + 1, "rotation", rotations[:, joint]) for joint in range(rig.joint_count)]
+    if way is not None:
+        tracks += [(rig.joint_count + 1, path, values) for path, values in zip(("translation", "rotation"), way, strict=True)]
     samplers = [{"input": times, "output": builder.accessor(values, "f4"), "interpolation": "LINEAR"} for _, _, values in tracks]
     channels = [{"sampler": index, "target": {"node": node, "path": path}} for index, (node, path, _) in enumerate(tracks)]
     return {"name": " ".join(name.split())[:120] or "motion", "samplers": samplers, "channels": channels}
@@ -302,14 +319,14 @@ def _extensions(value: Any) -> set[str]:
     return own.union(*map(_extensions, value.values()))
 
 
-def _pack(builder: _Builder, document: dict[str, Any]) -> bytes:
-    document |= {"accessors": builder.accessors, "bufferViews": builder.views}
-    body = bytes(builder.data) + b"\0" * (-len(builder.data) % 4)
-    document["buffers"] = [{"byteLength": len(body)}]
+def pack(document: dict[str, Any], data: bytes) -> bytes:
+    """The bytes of a .glb; the length of its buffer is put into the document."""
+    data += b"\0" * (-len(data) % 4)
+    document["buffers"] = [{"byteLength": len(data)}]
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
     text += b" " * (-len(text) % 4)
-    size = 12 + 8 + len(text) + 8 + len(body)
-    return struct.pack("<4sII", b"glTF", 2, size) + struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(body), b"BIN\0") + body
+    chunks = struct.pack("<I4s", len(text), b"JSON") + text + struct.pack("<I4s", len(data), b"BIN\0") + data
+    return struct.pack("<4sII", b"glTF", 2, 12 + len(chunks)) + chunks
 
 
 def _floats(values: np.ndarray) -> list[float]:

@@ -16,25 +16,33 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from schemas.atomic import write_text
+from schemas.gltf import root_name
 from schemas.motion import Motion
 from schemas.rig import Rig
+
+from .travel import Travel
 
 ROOT_ORDER, ORDER = "YXZ", "ZYX"
 
 
-def write(path: str | os.PathLike[str], rig: Rig, motion: Motion) -> Path:
+def write(path: str | os.PathLike[str], rig: Rig, motion: Motion, way: Travel | None = None) -> Path:
     """Write a motion of a rig atomically.
 
     The root's OFFSET is zero, its position channels are where it is in the world: programs that add the two and
     programs that do not agree. A leaf's End Site is its bone's tip.
+
+    Parameters:
+        way: Moves a joint above the root joint; the motion is relative to it.
     """
     order = _depth_first(rig)
-    names = _names(rig.joint_names)
-    lines = ["HIERARCHY", *_joint(rig, names, 0, 0)]
-    angles = turns(rig, motion)
-    lines += ["MOTION", f"Frames: {motion.frame_count}", f"Frame Time: {1 / motion.fps:.9g}"]
-    for position, row in zip(motion.root_positions, angles[:, order], strict=True):
-        lines.append(_vector(np.concatenate([position, row.ravel()]), 6))
+    names = _names(([root_name(rig)] if way else []) + rig.joint_names)
+    above = [f"ROOT {names[0]}", "{", "  OFFSET 0 0 0", f"  CHANNELS {_channels(True, ROOT_ORDER)}"] if way else []
+    lines = ["HIERARCHY", *above, *_joint(rig, names[bool(way) :], 0, int(way is not None)), *(["}"] if way else [])]
+    rows = np.concatenate([motion.root_positions, turns(rig, motion)[:, order].reshape(motion.frame_count, -1)], 1)
+    if way:
+        heading = np.degrees(_steady(Rotation.from_quat(way.rotations).as_euler(ROOT_ORDER)))
+        rows = np.concatenate([way.positions, heading, rows], 1)
+    lines += ["MOTION", f"Frames: {motion.frame_count}", f"Frame Time: {1 / motion.fps:.9g}", *(_vector(row, 6) for row in rows)]
     write_text(path, "\n".join(lines) + "\n")
     return Path(path)
 
@@ -76,15 +84,19 @@ def _depth_first(rig: Rig) -> list[int]:
 def _joint(rig: Rig, names: list[str], joint: int, depth: int) -> list[str]:
     indent, parent = "  " * depth, int(rig.parents[joint])
     offset = rig.positions[joint] - rig.positions[parent] if parent >= 0 else np.zeros(3)
-    turn = " ".join(f"{axis}rotation" for axis in (ORDER if depth else ROOT_ORDER))
     lines = [f"{indent}{'JOINT' if depth else 'ROOT'} {names[joint]}", f"{indent}{{", f"{indent}  OFFSET {_vector(offset)}"]
-    lines.append(f"{indent}  CHANNELS {f'3 {turn}' if depth else f'6 Xposition Yposition Zposition {turn}'}")
+    lines.append(f"{indent}  CHANNELS {_channels(parent < 0, ORDER if parent >= 0 else ROOT_ORDER)}")
     children = np.flatnonzero(rig.parents == joint).tolist()
     for child in children:
         lines += _joint(rig, names, child, depth + 1)
     if not children:
         lines += [f"{indent}  End Site", f"{indent}  {{", f"{indent}    OFFSET {_vector(rig.tails[joint] - rig.positions[joint])}", f"{indent}  }}"]
     return [*lines, f"{indent}}}"]
+
+
+def _channels(moves: bool, order: str) -> str:
+    turn = " ".join(f"{axis}rotation" for axis in order)
+    return f"6 Xposition Yposition Zposition {turn}" if moves else f"3 {turn}"
 
 
 def _vector(values: np.ndarray, digits: int = 7) -> str:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import struct
-from typing import Any
+from typing import Any, NamedTuple
 
-Parts = tuple[dict[str, Any], bytes]
+from schemas.gltf_write import pack
+
+
+class Parts(NamedTuple):
+    """A .glb taken apart: its JSON and its binary data, both to be changed."""
+
+    document: dict[str, Any]
+    data: bytearray
 
 
 def merge(models: list[bytes], names: list[str]) -> bytes:
@@ -17,16 +24,14 @@ def merge(models: list[bytes], names: list[str]) -> bytes:
         models: Bytes of .glb files that `schemas.gltf.write` made of one asset, rig and skin, each with one animation.
         names: Names of the clips; a name that comes twice gets a number.
     """
-    document, data = _split(models[0])
+    whole = separate(models[0])
+    document = whole.document
     document["asset"]["extras"]["akd"] = {"name": document["asset"]["extras"]["akd"]["name"], "clips": len(models)}
-    binary = bytearray(data)
-    document["animations"] = [copy.deepcopy(document["animations"][0])]
     for model in models[1:]:
-        _append(document, binary, *_split(model))
+        _append(whole, separate(model))
     for animation, name in zip(document["animations"], unique(names), strict=True):
         animation["name"] = name
-    document["buffers"] = [{"byteLength": len(binary)}]
-    return _join(document, bytes(binary))
+    return join(whole)
 
 
 def unique(names: list[str]) -> list[str]:
@@ -40,38 +45,41 @@ def unique(names: list[str]) -> list[str]:
     return found
 
 
-def _append(document: dict[str, Any], binary: bytearray, other: dict[str, Any], data: bytes) -> None:
+def separate(model: bytes) -> Parts:
+    """The parts of a .glb with one binary chunk."""
+    length = struct.unpack_from("<I", model, 12)[0]
+    return Parts(json.loads(model[20 : 20 + length]), bytearray(model[20 + length + 8 :]))
+
+
+def join(parts: Parts) -> bytes:
+    """The bytes of a .glb."""
+    return pack(parts.document, bytes(parts.data))
+
+
+def append_data(parts: Parts, data: bytes, target: int | None = None) -> int:
+    """Add bytes; the index of the buffer view that holds them."""
+    parts.data.extend(b"\0" * (-len(parts.data) % 4))
+    view = {"buffer": 0, "byteOffset": len(parts.data), "byteLength": len(data)} | ({"target": target} if target else {})
+    parts.data.extend(data)
+    parts.document["bufferViews"].append(view)
+    return len(parts.document["bufferViews"]) - 1
+
+
+def _append(whole: Parts, other: Parts) -> None:
     """Add the animation of another file with the accessors, views and bytes that it uses."""
     moved: dict[int, int] = {}
 
     def take(accessor: int) -> int:
         if accessor not in moved:
-            entry = copy.deepcopy(other["accessors"][accessor])
-            view = copy.deepcopy(other["bufferViews"][entry["bufferView"]])
+            entry = copy.deepcopy(other.document["accessors"][accessor])
+            view = other.document["bufferViews"][entry["bufferView"]]
             start = view.get("byteOffset", 0)
-            binary.extend(b"\0" * (-len(binary) % 4))
-            view["byteOffset"] = len(binary)
-            binary.extend(data[start : start + view["byteLength"]])
-            entry["bufferView"] = len(document["bufferViews"])
-            document["bufferViews"].append(view)
-            moved[accessor] = len(document["accessors"])
-            document["accessors"].append(entry)
+            entry["bufferView"] = append_data(whole, bytes(other.data[start : start + view["byteLength"]]), view.get("target"))
+            moved[accessor] = len(whole.document["accessors"])
+            whole.document["accessors"].append(entry)
         return moved[accessor]
 
-    animation = copy.deepcopy(other["animations"][0])
+    animation = copy.deepcopy(other.document["animations"][0])
     for sampler in animation["samplers"]:
         sampler["input"], sampler["output"] = take(sampler["input"]), take(sampler["output"])
-    document["animations"].append(animation)
-
-
-def _split(model: bytes) -> Parts:
-    length = struct.unpack_from("<I", model, 12)[0]
-    return json.loads(model[20 : 20 + length]), model[20 + length + 8 :]
-
-
-def _join(document: dict[str, Any], binary: bytes) -> bytes:
-    text = json.dumps(document, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
-    text += b" " * (-len(text) % 4)
-    binary += b"\0" * (-len(binary) % 4)
-    document_chunk = struct.pack("<I4s", len(text), b"JSON") + text
-    return struct.pack("<4sII", b"glTF", 2, 20 + len(text) + 8 + len(binary)) + document_chunk + struct.pack("<I4s", len(binary), b"BIN\0") + binary
+    whole.document["animations"].append(animation)

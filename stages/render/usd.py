@@ -17,18 +17,21 @@ from schemas.artifact import AKD_VERSION
 from schemas.asset import Asset
 from schemas.atomic import atomic_path
 from schemas.errors import MissingError
-from schemas.gltf import local_rotations, top_influences
+from schemas.gltf import local_rotations, root_name, top_influences
 from schemas.motion import Motion
 from schemas.rig import Rig
 
+from .travel import Travel
 
-def write(path: str | os.PathLike[str], asset: Asset, rig: Rig, weights: np.ndarray, motion: Motion) -> Path:
+
+def write(path: str | os.PathLike[str], asset: Asset, rig: Rig, weights: np.ndarray, motion: Motion, way: Travel | None = None) -> Path:
     """Write a .usd (binary crate) atomically: +Y up, metres, one time code a frame.
 
     Textures lie beside it, in the folder `<name>-textures`.
 
     Parameters:
         weights: Skin weights; the four largest of each row are kept. [(V, J)]
+        way: Moves a joint above the root joint; the motion is relative to it.
 
     Raises:
         MissingError: usd-core is not installed.
@@ -50,16 +53,11 @@ def write(path: str | os.PathLike[str], asset: Asset, rig: Rig, weights: np.ndar
         root = UsdSkel.Root.Define(stage, "/character")
         stage.SetDefaultPrim(root.GetPrim())
         skeleton, animation = UsdSkel.Skeleton.Define(stage, "/character/skeleton"), UsdSkel.Animation.Define(stage, "/character/skeleton/motion")
-        joints = _paths(rig)
-        rest = Rotation.from_quat(rig.rotations)
-        skeleton.CreateJointsAttr(joints)
-        skeleton.CreateBindTransformsAttr(Vt.Matrix4dArray([_matrix(Gf, turn, place) for turn, place in zip(rest, rig.positions, strict=True)]))
-        skeleton.CreateRestTransformsAttr(Vt.Matrix4dArray([_matrix(Gf, *_local(rig, rest, joint)) for joint in range(rig.joint_count)]))
-        _animate(Gf, Vt, animation, joints, rig, rest, motion)
+        _skeleton(Gf, Vt, skeleton, animation, rig, motion, way)
         UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
-        mesh = _mesh(stage, asset, weights, UsdGeom, UsdSkel, Vt)
+        mesh = _mesh(stage, asset, weights, int(way is not None), UsdGeom, UsdSkel, Vt)
         UsdSkel.BindingAPI(mesh).CreateSkeletonRel().SetTargets([skeleton.GetPath()])
-        _extents(Gf, Vt, UsdGeom, mesh, rig, motion, asset)
+        _extents(Gf, Vt, UsdGeom, mesh, motion.root_positions if way is None else way.positions, asset)
         _materials(stage, mesh, asset, path)
         stage.GetRootLayer().Save()
         del stage
@@ -94,19 +92,32 @@ def _matrix(gf: Any, turn: Rotation, place: np.ndarray) -> Any:
     return gf.Matrix4d(*matrix.ravel().tolist())
 
 
-def _animate(gf: Any, vt: Any, animation: Any, joints: list[str], rig: Rig, rest: Rotation, motion: Motion) -> None:
-    animation.CreateJointsAttr(joints)
-    places = np.stack([_local(rig, rest, joint)[1] for joint in range(rig.joint_count)])
+def _skeleton(gf: Any, vt: Any, skeleton: Any, animation: Any, rig: Rig, motion: Motion, way: Travel | None) -> None:
+    """Joints, bind and rest pose, and their motion; with a way one more joint at the top, first in all lists."""
+    rest, paths = Rotation.from_quat(rig.rotations), _paths(rig)
+    locals_ = [_local(rig, rest, joint) for joint in range(rig.joint_count)]
+    binds = list(zip(rest, rig.positions, strict=True))
+    frames = motion.frame_count
+    places = np.tile(np.stack([place for _, place in locals_]), (frames, 1, 1))
+    places[:, 0] = motion.root_positions
     turns = local_rotations(rig, motion)
+    if way is not None:
+        top, still = root_name(rig), (Rotation.identity(), np.zeros(3))
+        paths = [top, *(f"{top}/{path}" for path in paths)]
+        binds, locals_ = [still, *binds], [still, *locals_]
+        places, turns = (np.concatenate([own[:, None], rest_], 1) for own, rest_ in ((way.positions, places), (way.rotations, turns)))
+    for joints in (skeleton.CreateJointsAttr, animation.CreateJointsAttr):
+        joints(paths)
+    skeleton.CreateBindTransformsAttr(vt.Matrix4dArray([_matrix(gf, *pair) for pair in binds]))
+    skeleton.CreateRestTransformsAttr(vt.Matrix4dArray([_matrix(gf, *pair) for pair in locals_]))
+    animation.CreateScalesAttr(vt.Vec3hArray([gf.Vec3h(1, 1, 1)] * len(paths)))
     translations, rotations = animation.CreateTranslationsAttr(), animation.CreateRotationsAttr()
-    animation.CreateScalesAttr(vt.Vec3hArray([gf.Vec3h(1, 1, 1)] * rig.joint_count))
-    for frame in range(motion.frame_count):
-        places[0] = motion.root_positions[frame]
-        translations.Set(vt.Vec3fArray.FromNumpy(places.astype(np.float32)), frame)
+    for frame in range(frames):
+        translations.Set(vt.Vec3fArray.FromNumpy(places[frame].astype(np.float32)), frame)
         rotations.Set(vt.QuatfArray([gf.Quatf(float(w), float(x), float(y), float(z)) for x, y, z, w in turns[frame]]), frame)
 
 
-def _mesh(stage: Any, asset: Asset, weights: np.ndarray, geometry: Any, skel: Any, vt: Any) -> Any:
+def _mesh(stage: Any, asset: Asset, weights: np.ndarray, above: int, geometry: Any, skel: Any, vt: Any) -> Any:
     mesh = geometry.Mesh.Define(stage, "/character/mesh")
     mesh.CreatePointsAttr(vt.Vec3fArray.FromNumpy(asset.vertices.astype(np.float32)))
     mesh.CreateFaceVertexCountsAttr(vt.IntArray.FromNumpy(np.full(len(asset.faces), 3, np.int32)))
@@ -124,17 +135,18 @@ def _mesh(stage: Any, asset: Asset, weights: np.ndarray, geometry: Any, skel: An
         st.Set(vt.Vec2fArray.FromNumpy(np.ascontiguousarray(asset.uvs * [1, -1] + [0, 1], np.float32)))  # USD counts v from below
     binding = skel.BindingAPI.Apply(mesh.GetPrim())
     joints, values = top_influences(weights)
+    joints = joints + above  # joints that stand before those of the rig
     binding.CreateJointIndicesPrimvar(False, joints.shape[1]).Set(vt.IntArray.FromNumpy(joints.astype(np.int32).ravel()))
     binding.CreateJointWeightsPrimvar(False, values.shape[1]).Set(vt.FloatArray.FromNumpy(values.astype(np.float32).ravel()))
     return mesh
 
 
-def _extents(gf: Any, vt: Any, geometry: Any, mesh: Any, rig: Rig, motion: Motion, asset: Asset) -> None:
+def _extents(gf: Any, vt: Any, geometry: Any, mesh: Any, path: np.ndarray, asset: Asset) -> None:
     """Bounds: of the mesh at rest, and of the character generously around wherever its root goes."""
     low, high = asset.vertices.min(0), asset.vertices.max(0)
     mesh.CreateExtentAttr(vt.Vec3fArray([gf.Vec3f(*map(float, low)), gf.Vec3f(*map(float, high))]))
     reach = float(np.linalg.norm(high - low))
-    near, far = motion.root_positions.min(0) - reach, motion.root_positions.max(0) + reach
+    near, far = path.min(0) - reach, path.max(0) + reach
     root = geometry.ModelAPI.Apply(mesh.GetPrim().GetParent())
     root.SetExtentsHint(vt.Vec3fArray([gf.Vec3f(*map(float, near)), gf.Vec3f(*map(float, far))]))
 

@@ -274,12 +274,33 @@ def test_exports_of_a_file_of_several_motions_and_on_the_spot(akd, ran):
     assert walking.name != running.name
 
 
+def test_clips_by_name_on_a_root_bone_over_the_ground(akd, ran):
+    import numpy as np
+
+    from schemas.gltf import read_animations
+
+    for word in ("walking", "running"):
+        assert akd("distill", "-p", f"a tiger {word}").code == 0
+    flags = ("--motion", "a tiger walking", "--name", "walk", "--clip", "a tiger running=run", "--root-motion", "--bake-ground", "-o", "both.glb")
+    assert akd("render", "--export", "glb", *flags, "--json").json["clips"] == ["walk", "run"]
+    clips = read_animations(Path("both.glb"))
+    assert [clip.name for clip in clips] == ["walk", "run"]
+    for clip in clips:  # the sample goes one metre ahead
+        root = clip.matrices[:, clip.joint_names.index("root"), :3, 3]
+        np.testing.assert_allclose(root[-1] - root[0], [0, 0, 1], atol=1e-5)
+    assert b'"name":"ground"' in Path("both.glb").read_bytes()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--export", "fbx"], ["--export fbx", "bvh, glb"]),
         (["--export", "gif", "--clip", "a tiger running"], ["--clip", "--export glb"]),
         (["--export", "bvh", "-o", "a.gif"], ["--output a.gif", ".bvh"]),
+        (["--export", "usd", "--bake-ground"], ["--bake-ground", "--export glb"]),
+        (["--export", "gif", "--root-motion"], ["--root-motion", "glb, bvh or usd"]),
+        (["--export", "glb", "--root-motion", "--in-place"], ["--root-motion", "--in-place"]),
+        (["--root-motion"], ["--root-motion", "--export"]),
         (["--in-place"], ["--in-place", "--export"]),
         (["--html", "--export", "bvh"], ["--html", "--export"]),
     ],

@@ -19,6 +19,7 @@ from stages.render.clips import merge, unique
 from stages.render.pictures import write_gif, write_png_sequence, write_webm
 from stages.render.resample import in_place
 from stages.render.splats import posed, write_ply_sequence
+from stages.render.travel import split
 from tests.schemas import samples
 from tests.validator import assert_valid
 
@@ -157,7 +158,8 @@ def test_posed_gaussians_have_the_covariances_of_equation_2(tmp_path):
     posed(splat, kinematics.Pose(*(part[:1] for part in (pose.rotations, pose.translations, pose.joints)))).validate()
 
 
-def test_usd_poses_joints_and_mesh_as_we_do_and_passes_the_checker(tmp_path):
+@pytest.mark.parametrize("rooted", [False, True])
+def test_usd_poses_joints_and_mesh_as_we_do_and_passes_the_checker(tmp_path, rooted):
     pxr = pytest.importorskip("pxr", reason="USD is not installed: pip install usd-core")
     from pxr import Usd, UsdGeom, UsdSkel, UsdValidation, Vt
 
@@ -165,7 +167,8 @@ def test_usd_poses_joints_and_mesh_as_we_do_and_passes_the_checker(tmp_path):
 
     assert pxr
     asset, rig, motion, weights = samples.asset(), oblique_rig(), lively(), samples.skin().weights
-    path = usd.write(tmp_path / "a.usd", asset, rig, weights, motion)
+    way, left = split(rig, motion) if rooted else (None, motion)
+    path = usd.write(tmp_path / "a.usd", asset, rig, weights, left, way)
     stage = Usd.Stage.Open(str(path))
     assert (UsdGeom.GetStageUpAxis(stage), UsdGeom.GetStageMetersPerUnit(stage), stage.GetEndTimeCode()) == ("Y", 1.0, motion.frame_count - 1)
     cache, skeleton = UsdSkel.Cache(), UsdSkel.Skeleton.Get(stage, "/character/skeleton")
@@ -177,7 +180,7 @@ def test_usd_poses_joints_and_mesh_as_we_do_and_passes_the_checker(tmp_path):
     wanted = skinning.skin_points(torch.from_numpy(asset.vertices), torch.from_numpy(four), kinematics.pose_of(motion, kinematics.Skeleton.from_rig(rig)))
     for frame in range(motion.frame_count):
         found = np.array([m.ExtractTranslation() for m in pose.ComputeJointSkelTransforms(frame)])
-        np.testing.assert_allclose(found, joints[frame], atol=1e-4)
+        np.testing.assert_allclose(found[int(rooted) :], joints[frame], atol=1e-4)
         points = Vt.Vec3fArray.FromNumpy(asset.vertices)
         assert query.ComputeSkinnedPoints(pose.ComputeSkinningTransforms(frame), points, frame)
         np.testing.assert_allclose(np.array(points), wanted[frame], atol=1e-4)
