@@ -39,7 +39,7 @@ def write(path: Path, chain: Any, motions: dict[str, Any], *, beside: bool = Tru
 def build(chain: Any, motions: dict[str, Any], folder: Path | None) -> str:
     """The page's HTML; `folder` is where files to link to lie."""
     from schemas.errors import InputError
-    from stages.render.page import content, document
+    from stages.render.page import content, document, kernels
     from stages.render.stage import check_joints
 
     from .slug import slug
@@ -53,7 +53,9 @@ def build(chain: Any, motions: dict[str, Any], folder: Path | None) -> str:
     shown = [_shown(chain, name, motion, figures[name], folder) for name, motion in motions.items()]
     files = [folder / name for name in BESIDE if (folder / name).is_file()] if folder else []
     found = content.content(rig, shown, _rows(list(figures.values())), slug=slug(shown[-1].motion.prompt), files=files)
-    return document.document(found, {one.id: one.model for one in shown})
+    splat = chain.load("splat") if chain.path("splat").exists() else None
+    packed = kernels.encode(splat) if splat and len(splat.means) <= kernels.MOST else None
+    return document.document(found, {one.id: one.model for one in shown}, packed)
 
 
 def of_motion(chain: Any, slug: str) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from schemas import gltf
 from schemas.motion import Motion
 from stages.render.page.content import Figure, Shown, content
 from stages.render.page.document import document
+from stages.render.page.kernels import encode
 from tests.schemas import samples
 
 HOSTILE = "a tiger </script><script>alert(1)</script><!-- <img src=x onerror=alert(2)> @DATA@ & \"quoted\" 'too' \u2028 \u202e"
 """A prompt that would leave its element if it were put into a page as it is."""
+KERNELS = 300
 
 
 def shown(id: str, motion: Motion) -> Shown:
@@ -33,8 +35,9 @@ def both(prompt: str = "a tetrahedron walking") -> list[Shown]:
     return [shown("distill", first), shown("track", dataclasses.replace(samples.track(frames=17), prompt=prompt))]
 
 
-def page(prompt: str = "a tetrahedron walking", motions: list[Shown] | None = None) -> str:
+def page(prompt: str = "a tetrahedron walking", motions: list[Shown] | None = None, splats: bool = True) -> str:
     """The HTML of a page of the samples."""
     motions = motions or both(prompt)
     figures = [Figure("speed", "m/s", ["1.00", "0.90"][: len(motions)], "Distance over time.")]
-    return document(content(samples.rig(), motions, figures, slug="a-tetrahedron-walking", files=[]), {one.id: one.model for one in motions})
+    found = content(samples.rig(), motions, figures, slug="a-tetrahedron-walking", files=[])
+    return document(found, {one.id: one.model for one in motions}, encode(samples.splat(KERNELS)) if splats else None)

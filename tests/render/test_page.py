@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import tomllib
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,9 @@ import pytest
 import stages.render.page as room
 from stages.render.page.content import LOOKS, runs
 from stages.render.page.document import pack, script_json
-from tests.render.pages import HOSTILE, both, page
+from stages.render.page.kernels import encode
+from tests.render.pages import HOSTILE, KERNELS, both, page
+from tests.schemas import samples
 
 FOLDER = Path(room.__file__).parent
 WEB = FOLDER / "web"
@@ -48,7 +51,7 @@ class Scripts(html.parser.HTMLParser):
 @pytest.mark.parametrize("prompt", ["a tiger walking", HOSTILE])
 def test_data_come_back_whole_whatever_the_prompt(prompt):
     scripts = Scripts(page(prompt)).found
-    assert [attributes.get("id") for attributes, _ in scripts] == ["data", "model-distill", "model-track", None]
+    assert [attributes.get("id") for attributes, _ in scripts] == ["data", "model-distill", "model-track", "splats-data", None]
     data = json.loads(scripts[0][1])
     assert data["prompt"] == " ".join(prompt.split())
     assert [motion["id"] for motion in data["motions"]] == ["distill", "track"] and len(data["joints"]) == 4
@@ -77,6 +80,32 @@ def test_models_come_back_bit_for_bit_and_share_the_mesh():
         found[name] = before = b"".join({"own": own, "before": before}[source][start : start + length] for source, start, length in parts)
     assert found == models
     assert len(packed["track"][1]) < len(models["track"]) and packed["distill"][1] == models["distill"]
+
+
+def test_kernels_come_back_within_a_step_of_their_bytes():
+    splat = samples.splat(KERNELS)
+    facts, packed = encode(splat)
+    data, at = zlib.decompress(packed), 0
+
+    def planes(kind, width):
+        nonlocal at
+        size = np.dtype(kind).itemsize * width * KERNELS
+        found = np.frombuffer(data[at : at + size], kind).reshape(width, KERNELS).T
+        at += size
+        return found
+
+    low, high, (least, most) = np.array(facts["low"]), np.array(facts["high"]), facts["scales"]
+    np.testing.assert_allclose(low + planes("<u2", 3) / 65535 * (high - low), splat.means, atol=0.51 * np.ptp(splat.means, axis=0).max() / 65535)
+    np.testing.assert_allclose(planes("i1", 4) / 127, splat.rotations, atol=0.51 / 127)
+    np.testing.assert_allclose(least + planes("u1", 3) / 255 * (most - least), np.log(splat.scales), atol=0.51 * (most - least) / 255)
+    for values in (splat.opacities[:, None], splat.colors):
+        np.testing.assert_allclose(planes("u1", values.shape[1]) / 255, values, atol=0.51 / 255)
+    joints, shares = planes("<u2", 8), planes("u1", 8)
+    weights = np.zeros_like(splat.weights)
+    for influence in range(8):
+        np.add.at(weights, (np.arange(KERNELS), joints[:, influence]), shares[:, influence] / 255)
+    np.testing.assert_allclose(weights, splat.weights, atol=2.1 / 255)
+    assert at == len(data) and (shares.sum(1, dtype=int) == 255).all() and facts["count"] == KERNELS
 
 
 def test_contact_runs_reach_half_a_frame_beyond_their_frames():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 
 import numpy as np
@@ -10,9 +11,12 @@ import torch
 from PIL import Image
 
 from schemas.gltf import top_influences
-from stages.body import kinematics, skinning
+from stages.body import kinematics, quaternion, skinning
+from stages.view.camera import Camera
+from stages.view.ground import composite, hide_below
+from stages.view.rasterize import render
 from tests.browser import chromium, opened, until
-from tests.render.pages import HOSTILE, both, page
+from tests.render.pages import HOSTILE, KERNELS, both, page
 from tests.schemas import samples
 
 
@@ -115,6 +119,41 @@ def test_three_js_poses_the_vertices_as_we_do(loaded):
         np.testing.assert_allclose(posed, wanted[frame], atol=1e-4 * np.ptp(asset.vertices))
 
 
+def drawn(found, hide: bool) -> np.ndarray:
+    data = found.evaluate(f"akd.picture({str(hide).lower()})").partition(",")[2]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")) / 255
+
+
+def test_gaussians_are_drawn_as_by_our_renderer(loaded):
+    """Ours, over the page's own ground and shadow, from the page's camera; the page keeps their numbers in bytes."""
+    found, trouble = loaded
+    motion, splat, frame = both()[1].motion, samples.splat(KERNELS), 5
+    found.evaluate(f"akd.show('track'), akd.seek({frame / motion.fps})")
+    mesh = drawn(found, False)
+    found.keyboard.press("g")
+    got, ground, eye = drawn(found, False), drawn(found, True), found.evaluate("akd.eye()")
+    found.keyboard.press("g")
+    np.testing.assert_array_equal(drawn(found, False), mesh)
+    found.evaluate("akd.show('side')")
+
+    view = np.diag([1.0, -1, -1, 1]) @ np.array(eye["view"]).reshape(4, 4).T
+    width, height = int(eye["width"]), int(eye["height"])
+    lens = [[eye["focal"], 0, width / 2], [0, eye["focal"], height / 2], [0, 0, 1]]
+    camera = Camera(torch.tensor(view[None], dtype=torch.float32), torch.tensor([lens]), width, height)
+    pose = kinematics.pose_of(motion, kinematics.Skeleton.from_rig(samples.rig()))
+    pose = kinematics.Pose(*(part[frame : frame + 1] for part in (pose.rotations, pose.translations, pose.joints)))
+    sigma = skinning.covariances(quaternion.to_matrix(torch.from_numpy(splat.rotations)), torch.from_numpy(splat.scales))
+    means, carried = skinning.skin_gaussians(torch.from_numpy(splat.means), sigma, torch.from_numpy(splat.weights), pose)
+    rgb, alpha = render(means, carried, hide_below(means, torch.from_numpy(splat.opacities)), torch.from_numpy(splat.colors), camera)
+    wanted = composite(rgb, alpha, torch.from_numpy(ground[None]).float())[0].numpy()
+    there = alpha[0, ..., 0].numpy() > 0.5
+    assert there.mean() > 0.02 and np.abs(got - ground)[there].max(-1).mean() > 0.2  # they are seen
+    error = np.abs(got - wanted).max(-1)
+    assert error.mean() < 0.004 and error[there].mean() < 0.02 and np.quantile(error, 0.999) < 0.1
+    np.testing.assert_allclose(got[there].mean(0), wanted[there].mean(0), atol=0.004)
+    assert trouble == []
+
+
 def test_curves_feet_figures_losses_and_downloads(loaded):
     found, trouble = loaded
     assert found.locator("#curves polyline").count() == 6 and found.locator("#losses polyline").count() == 1
@@ -148,10 +187,12 @@ def test_it_fits_small_screens(browser, address, width):
 
 def test_one_motion_alone_and_a_browser_without_webgl(browser, tmp_path):
     path = tmp_path / "alone.html"
-    path.write_text(page("a tetrahedron", both("a tetrahedron")[1:]), encoding="utf-8")
+    path.write_text(page("a tetrahedron", both("a tetrahedron")[1:], splats=False), encoding="utf-8")
     with opened(browser, path.as_uri()) as (found, trouble):
         ready(found)
-        assert found.locator("#modes button").count() == 1 and trouble == []
+        assert found.locator("#modes button").count() == 1 and not found.locator("#splats").is_visible()
+        found.keyboard.press("g")
+        assert not found.evaluate("akd.state.splats") and trouble == []
         found.add_init_script("HTMLCanvasElement.prototype.getContext = () => null")
         found.reload()
         found.wait_for_selector("html[data-ready=no-view]", timeout=30_000)

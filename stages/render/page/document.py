@@ -13,7 +13,7 @@ from typing import Any
 _SLOT = re.compile(r"@(TITLE|DATA|MODELS)@")
 
 
-def document(content: dict[str, Any], models: dict[str, bytes]) -> str:
+def document(content: dict[str, Any], models: dict[str, bytes], splats: tuple[dict[str, Any], bytes] | None = None) -> str:
     """The page's HTML.
 
     Nothing in `content` can leave its place: the title is escaped as HTML, all else lies in a JSON element without a
@@ -23,12 +23,12 @@ def document(content: dict[str, Any], models: dict[str, bytes]) -> str:
     Parameters:
         content: JSON values from `content.content`.
         models: Bytes of .glb files by the ids of the motions.
+        splats: From `kernels.encode`.
     """
     packed = pack(models)
-    data = {**content, "models": [{"id": name, "parts": parts} for name, (parts, _) in packed.items()]}
-    stored = "\n".join(
-        f'<script type="text/plain" id="model-{html.escape(name)}">{base64.b64encode(own).decode("ascii")}</script>' for name, (_, own) in packed.items()
-    )
+    data = {**content, "models": [{"id": name, "parts": parts} for name, (parts, _) in packed.items()], "splats": splats and splats[0]}
+    elements = {f"model-{html.escape(name)}": own for name, (_, own) in packed.items()} | ({"splats-data": splats[1]} if splats else {})
+    stored = "\n".join(f'<script type="text/plain" id="{name}">{base64.b64encode(own).decode("ascii")}</script>' for name, own in elements.items())
     slots = {"TITLE": html.escape(content["prompt"] or "motion"), "DATA": script_json(data), "MODELS": stored}
     template = (resources.files(__package__) / "page.html").read_text(encoding="utf-8")
     # in one pass, so that a prompt which spells a slot's name stays what it is

@@ -4,6 +4,7 @@ import {
   AnimationMixer, Box3, Color, ConeGeometry, DoubleSide, Group, InstancedMesh, Matrix4, MeshBasicMaterial, MeshStandardMaterial, Quaternion, SphereGeometry, Vector3,
 } from "three";
 import { GLTFLoader } from "three/addons/loaders/GLTFLoader.js";
+import { Cloud } from "./splats.js";
 
 const UP = new Vector3(0, 1, 0);
 
@@ -27,7 +28,8 @@ export class Actor {
     }
     this.solid = this.meshes.map((mesh) => mesh.material);
     // joints in the order of the rig: the skin keeps it, names would be rewritten by the loader
-    this.bones = this.meshes.find((mesh) => mesh.isSkinnedMesh).skeleton.bones;
+    this.rig = this.meshes.find((mesh) => mesh.isSkinnedMesh).skeleton;
+    this.bones = this.rig.bones;
     this.mixer = new AnimationMixer(gltf.scene);
     this.duration = gltf.animations[0].duration;
     this.action = this.mixer.clipAction(gltf.animations[0]);
@@ -51,6 +53,7 @@ export class Actor {
     const back = new Matrix4().copy(this.group.parent?.matrixWorld ?? new Matrix4()).invert();
     this.bones.forEach((bone, i) => this.places[i].setFromMatrixPosition(bone.matrixWorld).applyMatrix4(back));
     if (this.bars) this.pose();
+    this.cloud?.pose(this.bones.map((bone, i) => new Matrix4().multiplyMatrices(back, bone.matrixWorld).multiply(this.rig.boneInverses[i])));
   }
 
   // Where the vertices are at a time, x y z after x y z. [m]
@@ -126,14 +129,22 @@ export class Actor {
     this.knobs.instanceColor.needsUpdate = true;
   }
 
-  // Drawn as a translucent figure in the motion's colour, to be told from the one it overlaps.
-  ghost(on) {
+  carry(kernels) {
+    this.cloud = new Cloud(kernels, this.bones.length);
+    this.group.add(this.cloud.mesh);
+  }
+
+  // "solid": as it is; "ghost": a translucent figure in the motion's colour, to be told from the one it overlaps;
+  // "splats": its Gaussians, and the mesh for its shadow alone.
+  dress(look) {
     this.veil ??= new MeshStandardMaterial({ color: this.motion.color, roughness: 0.8, transparent: true, opacity: 0.42, side: DoubleSide, polygonOffset: true, polygonOffsetFactor: 2, polygonOffsetUnits: 40 });
+    this.unseen ??= new MeshBasicMaterial({ colorWrite: false, depthWrite: false, shadowSide: DoubleSide });
     this.meshes.forEach((mesh, i) => {
-      mesh.material = on ? this.veil : this.solid[i];
-      mesh.castShadow = !on;
-      mesh.renderOrder = on ? 5 : 0;
+      mesh.material = look === "ghost" ? this.veil : look === "splats" ? this.unseen : this.solid[i];
+      mesh.castShadow = look !== "ghost";
+      mesh.renderOrder = look === "ghost" ? 5 : 0;
     });
+    if (this.cloud) this.cloud.mesh.visible = look === "splats";
   }
 }
 

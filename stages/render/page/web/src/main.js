@@ -2,14 +2,15 @@
 
 import { Actor } from "./actor.js";
 import { byId, el } from "./dom.js";
-import { data, modelBytes } from "./models.js";
+import { data, kernelBytes, modelBytes } from "./models.js";
 import { Curves, downloads, feet, header, losses, metrics, parameters, style } from "./panels.js";
+import { Kernels } from "./splats.js";
 import { Viewer } from "./viewer.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
 const end = Math.max(...data.motions.map((motion) => (motion.frames - 1) / motion.fps));
 const step = Math.min(...data.motions.map((motion) => 1 / motion.fps));
-const state = { time: 0, playing: true, speed: 1, loop: true, mode: data.motions.length > 1 ? "side" : data.motions[0].id, joint: 0, skeleton: false, frames: 0 };
+const state = { time: 0, playing: true, speed: 1, loop: true, mode: data.motions.length > 1 ? "side" : data.motions[0].id, joint: 0, skeleton: false, splats: false, frames: 0 };
 let viewer = null;
 
 const curves = new Curves(data, seek, select);
@@ -66,6 +67,7 @@ function toggle(name, on, apply) {
 const toggles = {
   loop: () => toggle("loop", !state.loop),
   skeleton: () => toggle("skeleton", !state.skeleton, (on) => viewer?.skeleton(on)),
+  splats: () => byId("splats").hidden || toggle("splats", !state.splats, (on) => Object.assign(viewer, { splats: on, dirty: true })),
   follow: () => toggle("follow", !viewer?.following, (on) => viewer && Object.assign(viewer, { following: on, dirty: true })),
 };
 
@@ -93,6 +95,7 @@ const keys = {
   l: toggles.loop,
   s: toggles.skeleton,
   f: toggles.follow,
+  g: toggles.splats,
   r: () => viewer?.home(),
   j: () => select(state.joint + 1),
   k: () => select(state.joint - 1),
@@ -154,7 +157,13 @@ async function start() {
   try {
     const actors = [];
     for (const motion of data.motions) actors.push(await Actor.load(motion, models[motion.id], data.joints));
+    const packed = kernelBytes();
+    if (packed) {
+      const kernels = await Kernels.load(data.splats, packed);
+      for (const actor of actors) actor.carry(kernels);
+    }
     viewer = new Viewer(byId("view"), actors, { onPick: select });
+    byId("splats").hidden = !packed;
     new ResizeObserver(tags).observe(byId("view"));
   } catch (error) {
     // no WebGL, such as in a remote desktop: everything but the view still works
@@ -173,5 +182,5 @@ async function start() {
 
 // for whoever drives the page from outside
 const vertices = (id, time) => viewer.actors.find((actor) => actor.motion.id === id).vertices(time);
-window.akd = { state, seek, play, show, select, vertices };
+window.akd = { state, seek, play, show, select, vertices, eye: () => viewer.eye(), picture: (hide) => viewer.picture(hide) };
 start();

@@ -28,3 +28,6 @@ export function modelBytes() {
   }
   return found;
 }
+
+// The asset's Gaussians, deflated; null where the page has none or the browser cannot inflate them.
+export const kernelBytes = () => (data.splats && "DecompressionStream" in window ? bytesOf(text("splats-data")) : null);

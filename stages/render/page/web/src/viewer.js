@@ -9,7 +9,7 @@ const ELEVATION = (13 * Math.PI) / 180;
 
 export class Viewer {
   constructor(host, actors, { onPick }) {
-    Object.assign(this, { host, actors, onPick, time: 0, mode: "side", following: true, dirty: true });
+    Object.assign(this, { host, actors, onPick, time: 0, mode: "side", following: true, splats: false, dirty: true });
     this.renderer = new WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
     this.renderer.toneMapping = NeutralToneMapping;
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
@@ -110,6 +110,7 @@ export class Viewer {
   aim(pane) {
     this.camera.aspect = pane.width / pane.height;
     this.camera.updateProjectionMatrix();
+    this.camera.updateMatrixWorld();
   }
 
   draw() {
@@ -122,10 +123,11 @@ export class Viewer {
       const over = pane.actors.length > 1;
       for (const actor of this.actors) {
         actor.group.visible = pane.actors.includes(actor);
-        actor.ghost(over && actor !== pane.actors[pane.actors.length - 1]);
+        actor.dress(over && actor !== pane.actors[pane.actors.length - 1] ? "ghost" : this.splats ? "splats" : "solid");
       }
       this.place(pane);
       this.aim(pane);
+      if (this.splats) pane.actors[pane.actors.length - 1].cloud.sort(this.camera);
       const bottom = whole - pane.y - pane.height;
       this.renderer.setViewport(pane.x, bottom, pane.width, pane.height);
       this.renderer.setScissor(pane.x, bottom, pane.width, pane.height);
@@ -142,6 +144,28 @@ export class Viewer {
   select(joint) {
     for (const actor of this.actors) actor.select(joint);
     this.dirty = true;
+  }
+
+  // The camera of the first pane, before which the motion itself moves: world to camera column by column, focal length and size. [px]
+  eye() {
+    const [pane] = this.panes();
+    this.place(pane);
+    this.aim(pane);
+    this.world.updateMatrixWorld();
+    const view = this.camera.matrixWorldInverse.clone().multiply(this.world.matrixWorld).elements;
+    const ratio = this.renderer.getPixelRatio();
+    const [width, height] = [pane.width * ratio, pane.height * ratio];
+    return { view: [...view], focal: (0.5 * height) / Math.tan((this.camera.fov * Math.PI) / 360), width, height };
+  }
+
+  // The canvas as it is now, as a data URL; with `hide` without the Gaussians.
+  picture(hide = false) {
+    for (const actor of this.actors) actor.cloud?.mesh.layers.set(hide ? 1 : 0);
+    this.dirty = true;
+    this.draw();
+    for (const actor of this.actors) actor.cloud?.mesh.layers.set(0);
+    this.dirty = true;
+    return this.canvas.toDataURL();
   }
 
   // The joint nearest to a click, if one is near.
