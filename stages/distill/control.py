@@ -22,6 +22,7 @@ from .course import Course, Curve, Trail, along, as_text, read_points
 from .initial import Init, init_of
 from .parameterisation import Base, Frames, MotionVariables, free_angles, lowest_corner, soft_limit
 from .params import Params
+from .stance import stance
 from .windowed import WindowedVariables
 
 LATER = 0.3  # of the learning rates in the second part (ours)
@@ -96,6 +97,7 @@ class Control:
         self.init = init_of(init, rig, settings.fps) if init is not None else None
         self.way: Curve | Trail | None = self._curve() if settings.path.strip() else self.init.trail if self.init else None
         self.skeleton = Skeleton.from_rig(rig, device=device)
+        self.stance = torch.as_tensor(stance(rig, settings.pose), device=device)
         self.lead, self.turned, self.cycle, self.clipped = 0, False, None, 0.0
         self.before: loops.Seam | None = None
         long = settings.frames > self.window
@@ -107,7 +109,7 @@ class Control:
         if not self.two_parts and (long or (self.init is not None and in_step)):
             self.starts = self._starts()
         total = self.window if self.two_parts else self.starts[-1] + self.window
-        base = self._base(self.init, -self.lead, total) if self.init is not None else None
+        base = self._base(self.init, -self.lead, total) if self.init is not None else self._stand(total)
         self.reference = base  # what parts are held at: None is the rest pose
         self.variables = self._variables(total, base, self._waves(total))
         self.course = self._course(total)
@@ -274,11 +276,22 @@ class Control:
         standing = float(self.rig.positions[0, 1]) - lowest_corner(self.rig)  # height of the start line
         return Base(free, vectors, shifts - shifts.new_tensor([0.0, standing, 0.0]))
 
+    def _stand(self, count: int) -> Base | None:
+        """The stance as the variables' base, None where it is the rest pose."""
+        if not self.stance.any():
+            return None
+        lowered = [name for name, angles in zip(self.rig.joint_names, self.stance, strict=True) if angles.any()]
+        self.notes.append(f"pose: arms lowered from how they are modelled ({', '.join(lowered[:4])}); --pose rest keeps them")
+        limits = torch.as_tensor(self.rig.limits, device=self.device)
+        still = torch.zeros(count, 3, device=self.device)
+        return Base(free_angles(self.stance.expand(count, -1, -1), limits), still, still)
+
     def _variables(self, total: int, base: Base | None, basis: torch.Tensor | None = None) -> MotionVariables:
         settings = self.settings
         common: dict[str, Any] = {
             "frames": total, "fps": settings.fps, "modes": settings.modes, "speed": self.speed, "trunk": settings.trunk_rate, "lateral": settings.lateral_rate,
             "device": self.device, "lead": self.lead, "base": base, "frozen": self.frozen,
+            "stance": self.stance,
         }  # fmt: skip
         if len(self.starts) > 1 and basis is None:
             return WindowedVariables(self.rig, starts=self.starts, window=self.window, **common)

@@ -147,6 +147,7 @@ class MotionVariables:
         basis: torch.Tensor | None = None,
         drift: bool = False,
         frozen: torch.Tensor | None = None,
+        stance: torch.Tensor | None = None,
     ) -> None:
         """Set up the start motion: from the rest position along +Z, the lowest cuboid corner on the ground.
 
@@ -158,10 +159,12 @@ class MotionVariables:
             basis: Over time, instead of cosines; slow columns first. [(F, K)]
             drift: Give the root a straight line along the path as well.
             frozen: Joints whose variables have no effect, the root's among them. [bool, (J,)]
+            stance: Joint angles of the pose that is carried along, None for the rest pose; with a base, its own angles count. [rad, (J, 3)]
         """
         self.skeleton = Skeleton.from_rig(rig, device=device)
         self.basis = (cosine_basis(frames, modes) if basis is None else basis).to(device)
         self.per_frame = modes == 0 and basis is None
+        self.stance = stance
         self.base = base
         self.height = body_height(rig)
         count, size = rig.joint_count, self.basis.shape[1]
@@ -210,9 +213,10 @@ class MotionVariables:
         return (shifts, vectors) if self.base is None else (shifts + self.base.shifts[rows], vectors + self.base.vectors[rows])
 
     def carried(self, rows: slice = slice(None)) -> Frames:
-        """The rest pose carried along the start line: what cameras follow and the reference image shows."""
+        """The stance carried along the start line: what cameras follow and the reference image shows."""
         line = self.start[rows]
-        return Frames(torch.zeros(len(line), len(self.limits), 3).to(line), line, torch.zeros_like(line))
+        angles = torch.zeros_like(self.limits[..., 0]) if self.stance is None else self.stance
+        return Frames(angles.expand(len(line), -1, -1), line, torch.zeros_like(line))
 
     def _joints(self, share: float, rows: slice) -> torch.Tensor:
         return torch.einsum("fk,kjc->fjc", self._basis(share, rows), self.joints)

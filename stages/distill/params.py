@@ -48,6 +48,11 @@ class Params:
     fps: float | None = param(None, "Frames per second.", unit="Hz", low=1, high=240)
     modes: int | None = param(None, "Cosine modes over time for every motion variable; 0 = one value per frame, as in the paper.", low=0, high=1000)
     unfold: float | None = param(None, "Share of the steps over which the modes are released from coarse to fine; 0 = all at once.", low=0, high=1)
+    pose: str = param(
+        "relaxed",
+        "Pose it starts from: relaxed lowers arms that stand out at rest, as in a T-pose; rest is as modelled.",
+        choices=("relaxed", "rest"),
+    )
     speed: float | None = param(None, "Speed of the start motion; default by the prompt's verb and the body's size.", unit="m/s", low=0, high=100)
     learning_rate: float | None = param(None, "Adam step of the joint angles.", unit="rad", low=0, high=10)
     root_learning_rate: float | None = param(None, "Adam step of the root, in radians and in body heights.", low=0, high=10)
