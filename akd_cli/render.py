@@ -49,12 +49,23 @@ RootMotion = Annotated[
     ),
 ]
 Ground = Annotated[bool, typer.Option("--bake-ground", help="With --export glb: the film's checkerboard as a mesh in the file.", rich_help_panel=EXPORTS)]
+Picture = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Draw a picture instead of the video: sheet, onion, strip (before and after physics) or turntable (the asset at rest); may come again.",
+        show_default=False,
+        metavar="KIND",
+        rich_help_panel="Pictures",
+    ),
+]
 EXAMPLES = (
     "akd render",
     "akd render --html",
     "akd render --export bvh",
     "akd render --export glb --motion 'a tiger walking' --name walk --clip 'a tiger running=run' --root-motion --fps 30",
     "akd render --camera left --look splat --size 640x360",
+    "akd render --camera turntable --repeat 4 --size 1080p -o film.mp4",
+    "akd render --picture onion --picture strip --picture turntable",
     "akd render runs/tiger/motions/a-tiger-walking/distill.h5",
 )
 
@@ -69,6 +80,7 @@ def render(
     in_place: InPlace = False,
     root_motion: RootMotion = False,
     bake_ground: Ground = False,
+    picture: Picture = None,
     options: Options = Options(),  # noqa: B008 (frozen)
     params: Params = Params(),  # noqa: B008 (frozen)
 ) -> None:
@@ -76,8 +88,15 @@ def render(
 
     Without a file it films the tracked motion and writes render.mp4 and render.png; of a file such as distill.h5 it
     writes distill.mp4 and distill.png beside it. With --html also a page that plays it: index.html, or distill.html.
-    With --export it writes one file (or a folder of frames) for another program.
+    With --export it writes one file (or a folder of frames) for another program, with --picture pictures.
     """
+    if picture:
+        if html or export:
+            raise InputError("--picture: writes pictures instead of the video, the page or an export;", "run akd render twice.")
+        from .picture import run as draw
+
+        draw(picture, source, motion, options, params)
+        return
     wish = Wish(tuple(clip or ()), name, in_place, root_motion, bake_ground)
     if export:
         if html:

@@ -6,45 +6,37 @@ import math
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from schemas.atomic import atomic_path
 
-GAP, TITLE = 6, 34
-PAPER, INK, FAINT = (250, 250, 248), (30, 30, 30), (110, 110, 110)
+from .ink import INK, PAPER, fitted, font
+
+GAP, TITLE, WIDTH = 6, 34, 400  # at a cell of this width [px]
 
 
-def save_sheet(path: Path, frames: list[tuple[float, np.ndarray]], title: str, cell_width: int = 400) -> None:
+def save_sheet(path: Path, frames: list[tuple[str, np.ndarray]], title: str, cell_width: int = WIDTH) -> None:
     """Write a PNG with the given frames in reading order.
 
     Parameters:
         path: Target, replaced atomically.
-        frames: Time [s] and image [uint8, (H, W, 3)] of each.
+        frames: Caption, such as the time, and image [uint8, (H, W, 3)] of each.
         title: One line on top.
         cell_width: Width of one frame on the sheet. [px]
     """
     height, width = frames[0][1].shape[:2]
     cell_height = round(cell_width * height / width)
     columns = min(len(frames), 4)
+    scale = cell_width / WIDTH
+    gap, head = round(GAP * scale), round(TITLE * scale)
     rows = math.ceil(len(frames) / columns)
-    size = (columns * (cell_width + GAP) + GAP, TITLE + rows * (cell_height + GAP))
+    size = (columns * (cell_width + gap) + gap, head + rows * (cell_height + gap))
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((GAP + 2, TITLE / 2), _fit(draw, title, size[0] - 2 * GAP), INK, ImageFont.load_default(18), anchor="lm")
-    for index, (time, frame) in enumerate(frames):
-        corner = (GAP + index % columns * (cell_width + GAP), TITLE + index // columns * (cell_height + GAP))
+    draw.text((gap + 2, head / 2), fitted(draw, title, size[0] - 4 * gap, 18 * scale), INK, font(18 * scale), anchor="lm")
+    for index, (caption, frame) in enumerate(frames):
+        corner = (gap + index % columns * (cell_width + gap), head + index // columns * (cell_height + gap))
         sheet.paste(Image.fromarray(frame).resize((cell_width, cell_height), Image.Resampling.LANCZOS), corner)
-        draw.text((corner[0] + 8, corner[1] + 6), f"{time:.2f} s", FAINT, ImageFont.load_default(14))
+        draw.text((corner[0] + 8 * scale, corner[1] + 6 * scale), caption, INK, font(14 * scale), stroke_width=2, stroke_fill=PAPER)
     with atomic_path(path) as temporary:
         sheet.save(temporary, format="PNG")
-
-
-def _fit(draw: ImageDraw.ImageDraw, text: str, width: int) -> str:
-    """The text, shortened with an ellipsis until it fits. [px]"""
-    font = ImageFont.load_default(18)
-    text = " ".join(text.split())
-    if draw.textlength(text, font) <= width:
-        return text
-    while text and draw.textlength(text + "…", font) > width:
-        text = text[:-1]
-    return text + "…"
