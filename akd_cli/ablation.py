@@ -16,7 +16,8 @@ from .console import Console, table
 
 SCHEMA = "akd.ablation 1.0"
 GAIT = "walking"
-_PANEL = "Ablation"
+_PANEL = "Ablation and suite"
+FOLDER, SEEDS, PRIOR = "runs/ablation", 3, "embedded"
 
 
 def _flag(default: Any, help: str, **rules: Any) -> Any:
@@ -29,11 +30,11 @@ class Ablation:
     """Flags of the ablation."""
 
     ablation: bool = _flag(False, "Run the paper's ablation instead: distil with one part of the objective left out at a time.")
-    asset: list[str] | None = _flag(None, "Character or model to distil, may be given several times (default: tiger).")
-    seeds: int = _flag(3, "Seeds per row.", low=1, high=1000)
-    prior: str = _flag("embedded", "Video model, as akd distill takes it.")
+    asset: list[str] | None = _flag(None, "Character or model to distil, may be given several times (default of the ablation: tiger).")
+    seeds: int | None = _flag(None, "Seeds per row (default: 3 of the ablation, 1 of the suite).", low=1, high=1000)
+    prior: str | None = _flag(None, "Video model, as akd distill takes it (default: embedded).")
     iterations: int | None = _flag(None, "Steps of a distillation (default: the prior's).", low=1)
-    out: str = _flag("runs/ablation", "Folder of workspaces, motions and finished trials; run again to go on.")
+    out: str | None = _flag(None, "Folder of workspaces, motions and results; run again to go on (default: runs/ablation, runs/suite).")
 
 
 @dataclasses.dataclass
@@ -54,6 +55,7 @@ def run(options: Ablation, console: Console) -> None:
 
     from .workspace import locked
 
+    options = dataclasses.replace(options, seeds=options.seeds or SEEDS, prior=options.prior or PRIOR, out=options.out or FOLDER)
     out = Path(options.out)
     with locked(out, "a folder of ablations", "--out"):
         subjects = [prepare(source, options.prior, out, console) for source in dict.fromkeys(options.asset or ["tiger"])]
@@ -104,16 +106,16 @@ def prepare(source: str, prior: str, out: Path, console: Console) -> Subject:
     return Subject(name, rig, splat, load_prior(prior, device=choose_device("auto"), rig=rig, splat=splat), prompt)
 
 
-def sentence(name: str, prior: str, console: Console) -> str:
+def sentence(name: str, prior: str, console: Console, action: str = GAIT) -> str:
     """What is asked for: "a tiger walking", or "an animal walking" where the prior does not know the word."""
     from schemas.errors import InputError
     from stages.distill.priors.registry import check_request
 
-    prompt = f"{'an' if name[0] in 'aeiou' else 'a'} {name.replace('-', ' ')} {GAIT}"
+    prompt = f"{'an' if name[0] in 'aeiou' else 'a'} {name.replace('-', ' ')} {action}"
     try:
         check_request(prior, prompt)
     except InputError:
-        other = f"an animal {GAIT}"
+        other = f"an animal {action}"
         check_request(prior, other)
         console.note(f"{prior} does not know '{prompt}': it is asked for '{other}'")
         return other

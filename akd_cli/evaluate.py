@@ -12,6 +12,7 @@ import typer
 from .ablation import Ablation
 from .options import ReadOptions
 from .status import Workspace
+from .suite import Suite
 from .track import Motion
 
 SCHEMA = "akd.metrics 1.0"
@@ -29,6 +30,8 @@ EXAMPLES = (
     "akd evaluate wolf.glb",
     "akd evaluate distill.h5 --against wolf.glb --clip Walk",
     "akd evaluate --ablation --asset tiger --asset ostrich --seeds 3 --out runs/ablation",
+    "akd evaluate --suite --assets tiger,horse,models/fox.glb --prompts walking,running --seeds 3",
+    "akd evaluate --suite suite.toml",
 )
 
 
@@ -51,23 +54,19 @@ def evaluate(
     clip: Clip = "",
     options: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
     ablation: Ablation = Ablation(),  # noqa: B008 (frozen)
+    suite: Suite = Suite(),  # noqa: B008 (frozen)
 ) -> None:
     """Measure motions on their skeleton: which gait they show, how well feet meet the ground, whether they are smooth and loop.
 
     Without a file it measures the distilled and the tracked motion and writes metrics.json beside them; of an animated
     model it measures every clip. docs/metrics.md defines the figures.
     """
-    from schemas.errors import InputError
 
     from .console import Console
 
     console = Console(options.quiet, options.json)
-    if ablation.ablation or ablation != Ablation():
-        from .ablation import run
-
-        if not ablation.ablation or file or against:
-            raise InputError("--asset, --seeds, --prior, --iterations and --out belong to --ablation, which takes no file;", "give one or the other.")
-        run(ablation, console)
+    if ablation != Ablation() or suite != Suite():
+        _batch(file, against, ablation, suite, console)
         return
     source, takes, folder = _takes(file, motion, workspace, fps)
     reference = _reference(against, clip, fps) if against else None
@@ -84,6 +83,28 @@ def evaluate(
         write_text(folder / "metrics.json", json.dumps(figures, indent=1, sort_keys=True) + "\n")
         lines.append(f"  {folder / 'metrics.json'}")
     console.result({"schema": SCHEMA, **source, "figures": figures}, *lines)
+
+
+def _batch(file: str | None, against: str, ablation: Ablation, suite: Suite, console: Any) -> None:
+    """The ablation or the suite."""
+    from schemas.errors import InputError
+
+    if ablation.ablation and suite.suite:
+        raise InputError("--ablation and --suite: are two different things;", "give one of them.")
+    if against or not (ablation.ablation or suite.suite) or (ablation.ablation and file):
+        raise InputError(
+            "--asset, --seeds, --prior, --iterations and --out belong to --ablation, which takes no file, or to --suite;", "give one or the other."
+        )
+    if suite.suite:
+        from .suite import run as run_suite
+
+        run_suite(file, suite, ablation, console)
+        return
+    if suite != Suite():
+        raise InputError("--assets and --prompts belong to --suite;", "--ablation takes --asset.")
+    from .ablation import run
+
+    run(ablation, console)
 
 
 def _alone(file: str | None) -> bool:
