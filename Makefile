@@ -1,7 +1,7 @@
 # make all ASSET=tiger [PROMPT="a tiger walking"]   everything that is stale, from the asset to the video and the page
 # make all ASSET=path/to/my.glb PROMPT="..."        the same for a model of your own
 # make prior [PRIOR=runs/prior]                     train the built-in video model; again goes on, PRIOR_FLAGS="--minutes 600" goes on longer
-# make test | make bench | make clean               tests, benchmarks, forget the built environment (runs/ stays)
+# make test | make docs | make bench | make clean   tests, this documentation as a site, benchmarks, forget the built environment (runs/ stays)
 # Extra flags per stage: RIG_FLAGS=... DISTILL_FLAGS="--iterations 200" ... ; other places: RUNS=, VENV=, PYTHON=
 
 SHELL := /bin/bash
@@ -39,7 +39,7 @@ CONFIG := $(wildcard akd.toml $(W)/akd.toml)
 M := $(W)/motions/$(SLUG)
 RUN = $(AKD) $(1) --workspace $(W)
 
-.PHONY: all asset rig skin splat distill track render status prior install test lint bench clean
+.PHONY: all asset rig skin splat distill track render status prior install test lint docs bench clean
 all: render
 asset: $(W)/asset.h5
 rig: $(W)/rig.h5
@@ -89,6 +89,10 @@ test: $(STAMP) $(if $(wildcard $(NODE)),,$(NODE))
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# the documentation as a site that opens from disk: build/site/index.html
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # all benchmarks, one after another; refreshes docs/performance.md
 bench: $(STAMP)

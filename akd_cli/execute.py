@@ -97,6 +97,7 @@ def run(
     """Carry out a stage command, print its result and return its artifact. Raises AkdError for everything the user can mend."""
     console = Console(options.quiet, options.json)
     check_output(stage, options.output)
+    check_device(getattr(params, "device", ""))
     given = {name: _absolute(path) for name, path in (files or {}).items() if path}
     workspace, adopted = resolve(options.workspace, source, prompt, write=True)
     with workspace.locked():
@@ -200,6 +201,15 @@ def check_output(stage: str, output: str | None) -> None:
     endings = [Path(name).suffix for name in STAGES[stage].outputs]
     if output and Path(output).suffix not in endings:
         raise InputError(f"--output {output}: akd {stage} writes {', '.join(endings)};", "choose one of these endings.")
+
+
+def check_device(device: str) -> None:
+    """Raise MissingError, before the stages before it run, if "cuda" is asked for where torch sees none."""
+    if device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            raise MissingError("--device cuda: torch sees no CUDA device;", "use --device cpu, or see what akd doctor says about the GPU.")
 
 
 def deliver(outcome: Outcome, output: str | None) -> Path | None:

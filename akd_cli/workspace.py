@@ -77,6 +77,8 @@ class Workspace:
             return notes
         except FileNotFoundError:
             return {}
+        except NotADirectoryError as error:
+            raise InputError(f"{self.root}: is a file, not a workspace;", "give the folder of a workspace.") from error
         except (ValueError, OSError) as error:
             raise SchemaError(f"{path}: cannot be read ({error});", "delete it and name the asset again: akd asset FILE --workspace ...") from error
 

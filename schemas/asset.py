@@ -32,9 +32,10 @@ class Asset(Artifact):
         images: Encoded bytes of all images, concatenated. [uint8, (I,)]
         transform: From the source file's coordinates to akd's frame, column vectors. [(4, 4)]
         source: {"file": name, "kind": "glb|gltf|obj|ply|stl|builtin", "notes": [what was mended or assumed]}.
-        joint_names, joint_parents, joint_matrices, joint_weights: The skeleton of the source, if it has one: parents
-            topologically ordered, world bind matrices in akd's frame (rotation and translation only), dense weights.
-            [(J,), (J,), (J, 4, 4), (V, J)]
+        joint_names: Joints of the skeleton that the source brings, if it does. [(J,), optional]
+        joint_parents: Their parents, topologically ordered, the root's is -1. [(J,), optional]
+        joint_matrices: World bind matrices in akd's frame, rotation and translation only. [(J, 4, 4), optional]
+        joint_weights: Its skinning weights, all influences. [(V, J), optional]
         joint_roles: Semantic roles where the template knows them ("" elsewhere). [(J,), optional]
         joint_tails: Bone tips where the template knows them. [m, (J, 3), optional]
     """

@@ -21,7 +21,7 @@ class Splat(Artifact):
         means: Kernel centres. [m, (N, 3)]
         rotations: Unit quaternions xyzw; columns of the matrix are the principal axes. [(N, 4)]
         scales: Standard deviations along the principal axes. [m, (N, 3)]
-        opacities: [0..1, (N,)]
+        opacities: Of the kernels at their centres. [0..1, (N,)]
         colors: sRGB as displayed (what 3DGS stores), degree 0. [0..1, (N, 3)]
         faces: Nearest triangle of the asset. [(N,)]
         weights: Skinning weights by barycentric interpolation, rows sum to 1. [(N, J)]

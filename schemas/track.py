@@ -20,7 +20,7 @@ class Track(Motion):
         control_rate: Control knots per second. [Hz]
         time_step: Simulation step. [s]
         initial_velocity: Root linear velocity, root angular velocity (world). [m/s and rad/s, (6,)]
-        initial_joint_velocity: [rad/s, (J, 3)]
+        initial_joint_velocity: About the joints' axes. [rad/s, (J, 3)]
         masses: Of the bones. [kg, (J,)]
     """
 

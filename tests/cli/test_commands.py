@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TOP = typer.main.get_command(app.app).commands
 COMMANDS = {f"{name} {inner}".strip(): one for name, group in TOP.items() for inner, one in (getattr(group, "commands", None) or {"": group}).items()}
 """By full name: "rig", "prior train"."""
-DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def flags(name: str) -> set[str]:
@@ -117,9 +117,31 @@ def test_documentation_names_every_command_and_artifact():
     assert [name for stage in STAGES.values() for name in stage.outputs if name not in artifacts] == []
 
 
-def test_stages_page_has_the_parameters_of_today():
-    page = reference.PAGE.read_text()
-    assert page == reference.refreshed(page), "run: python -m akd_cli.reference"
+@pytest.mark.parametrize("name", reference.blocks())
+def test_generated_pages_are_those_of_today(name):
+    page = (reference.DOCS / name).read_text()
+    assert page == reference.refreshed(page, name), "run: python -m akd_cli.reference"
+
+
+def test_every_field_of_an_artifact_is_explained():
+    for stage in STAGES.values():
+        if stage.artifact.endswith(".h5"):
+            words = reference.attributes(stage.artifact_class())
+            assert [f.name for f in dataclasses.fields(stage.artifact_class()) if f.metadata.get("kind") and not words.get(f.name)] == [], stage.name
+
+
+@pytest.mark.parametrize(
+    ("docstring", "words"),
+    [
+        ("tips: Rest bone tips. [m, (J, 3)]", "Rest bone tips, m"),
+        ("uvs: Coordinates, origin\n            top left. [(V, 2), optional]", "Coordinates, origin top left"),
+        ('source: {"kind": "a|b", "notes": [...]}.', '{"kind": "a|b", "notes": [...]}'),
+        ("images: Bytes. [uint8, (I,)]", "Bytes"),
+    ],
+)
+def test_docstrings_become_words_with_units(docstring, words):
+    kind = type("Kind", (), {"__doc__": f"Title.\n\n    Attributes:\n        {docstring}\n    "})
+    assert list(reference.attributes(kind).values())[0].rstrip(".") == words
 
 
 def test_the_makefile_uses_flags_that_exist():
