@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import numpy as np
 import torch
+
+DILATION = 0.3  # default of the rasterizers: added to the covariance on the screen, so that no kernel is thinner than a pixel [px^2]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +40,24 @@ class Camera:
     def first(self) -> Camera:
         """The camera of frame 0 alone."""
         return dataclasses.replace(self, view=self.view[:1], intrinsics=self.intrinsics[:1])
+
+    def finer(self, factor: int) -> Camera:
+        """The same views with so many times the pixels per edge."""
+        intrinsics = self.intrinsics.clone()
+        intrinsics[:, :2] *= factor
+        return dataclasses.replace(self, intrinsics=intrinsics, width=factor * self.width, height=factor * self.height)
+
+    def around(self, points: np.ndarray) -> tuple[slice, slice]:
+        """Rows and columns that a convex body can touch in frame 0, by its points' projections; all where one is behind. [m, (N, 3)]"""
+        view, k = self.view[0].detach().cpu().double().numpy(), self.intrinsics[0].detach().cpu().double().numpy()
+        local = points.astype(np.float64) @ view[:3, :3].T + view[:3, 3]
+        if not len(points) or not (local[:, 2] > 0).all():
+            return slice(0, self.height), slice(0, self.width)
+        x, y = (k[i, i] * local[:, i] / local[:, 2] + k[i, 2] for i in (0, 1))
+        rows, columns = (
+            slice(int(np.clip(np.floor(v.min()) - 1, 0, n)), int(np.clip(np.ceil(v.max()) + 1, 0, n))) for v, n in ((y, self.height), (x, self.width))
+        )
+        return rows, columns
 
     def rays(self, supersample: int = 1) -> torch.Tensor:
         """World directions through the pixels, forward component 1. [(F, H s, W s, 3)]"""

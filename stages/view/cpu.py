@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from .camera import Camera
+from .camera import DILATION, Camera
 from .cpu_blend import ENDS
 from .cpu_frame import draw, draw_backward, draw_posed, draw_posed_backward
 from .cpu_kernel import LANES, RECORD, TILE
@@ -44,14 +44,19 @@ class _Plan:
         )  # fmt: skip
 
     def fill(self, function: Any, *arguments: Any) -> np.ndarray:
-        """Draw: function(workers, *arguments, arrays, image), again with more room if kernels touch many tiles."""
-        *_, width, height, _antialiased, _floor = arguments
+        """Draw: function(workers, *arguments, arrays, image) where the last argument is the view; again with more room if kernels touch many tiles."""
+        width, height, *_ = arguments[-1]
         image = np.empty((self._shape[0], height * width * 4), np.float32)
         needed = int(function(self.workers, *arguments, self.arrays, image).max(initial=0))
         if needed > self.arrays[3].shape[1]:
             self.arrays = self._allocate(needed)
             function(self.workers, *arguments, self.arrays, image)
         return image.reshape(self._shape[0], height, width, 4)
+
+
+def _view(camera: Camera, antialiased: bool, dilation: float, floor: float) -> tuple[int, int, bool, np.float32, np.float32]:
+    """What the compiled code calls a view: see `cpu_project.project`."""
+    return camera.width, camera.height, antialiased, np.float32(dilation), np.float32(floor)
 
 
 class _Rasterize(torch.autograd.Function):
@@ -61,10 +66,9 @@ class _Rasterize(torch.autograd.Function):
     def forward(
         ctx: Any, means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, cameras: np.ndarray, view: tuple
     ) -> Any:
-        width, height, antialiased = view
-        plan = _Plan(*means.shape[:2], width, height)
+        plan = _Plan(*means.shape[:2], *view[:2])
         inputs = [t.detach().numpy() for t in (means, covariances, opacities, colors.transpose(1, 2).contiguous())]
-        image = plan.fill(draw, *inputs, cameras, width, height, antialiased, np.float32(-np.inf))
+        image = plan.fill(draw, *inputs, cameras, view)
         ctx.save_for_backward(means, covariances, opacities)
         ctx.rest = plan, cameras, view, len(colors)
         return torch.from_numpy(image)
@@ -77,7 +81,7 @@ class _Rasterize(torch.autograd.Function):
         grads = [torch.empty(means.shape[:2] + shape) for shape in ((3,), (3, 3), (), (3,))]
         inputs = [t.detach().numpy() for t in (means, covariances, opacities)]
         gradient = grad_image.contiguous().numpy().reshape(len(means), -1)
-        draw_backward(plan.workers, *inputs, cameras, *view, plan.arrays, gradient, tuple(g.numpy() for g in grads))
+        draw_backward(plan.workers, *inputs, cameras, view, plan.arrays, gradient, tuple(g.numpy() for g in grads))
         grad_means, grad_covariances, grad_opacities, grad_colors = grads
         if len(opacities) < len(means):
             grad_opacities = grad_opacities.sum(0, keepdim=True)
@@ -87,7 +91,13 @@ class _Rasterize(torch.autograd.Function):
 
 
 def rasterize(
-    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+    means: torch.Tensor,
+    covariances: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    antialiased: bool = False,
+    dilation: float = DILATION,
 ) -> torch.Tensor:
     """Premultiplied rgba (F, H, W, 4) float32 of kernels on the CPU; arguments as `rasterize.render`."""
     cameras = camera_table(camera.view.detach().cpu().numpy(), camera.intrinsics.detach().cpu().numpy(), camera.width, camera.height)
@@ -97,7 +107,7 @@ def rasterize(
     missing = LANES - means.shape[1]
     if missing > 0:  # invisible kernels fill the first sixteen
         tensors = [torch.cat([t, t.new_zeros(t.shape[0], missing, *t.shape[2:])], 1) for t in tensors]
-    return _Rasterize.apply(*[t.contiguous() for t in tensors], cameras, (camera.width, camera.height, antialiased))
+    return _Rasterize.apply(*[t.contiguous() for t in tensors], cameras, _view(camera, antialiased, dilation, -np.inf))
 
 
 class _RasterizePosed(torch.autograd.Function):
@@ -106,9 +116,8 @@ class _RasterizePosed(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, bones: torch.Tensor, constants: tuple, cameras: np.ndarray, view: tuple) -> Any:
         rest, used, joints, weights, opacities, colors = constants
-        width, height, antialiased, floor = view
-        plan = _Plan(len(bones), rest.shape[1], width, height)
-        image = plan.fill(draw_posed, rest, used, joints, weights, bones.detach().numpy(), opacities, colors, cameras, width, height, antialiased, floor)
+        plan = _Plan(len(bones), rest.shape[1], *view[:2])
+        image = plan.fill(draw_posed, rest, used, joints, weights, bones.detach().numpy(), opacities, colors, cameras, view)
         ctx.save_for_backward(bones)
         ctx.rest = plan, constants, cameras, view
         return torch.from_numpy(image)
@@ -117,19 +126,25 @@ class _RasterizePosed(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, grad_image: torch.Tensor) -> Any:
         (bones,) = ctx.saved_tensors
-        plan, (rest, used, joints, weights, opacities, _colors), cameras, (width, height, antialiased, _floor) = ctx.rest
+        plan, (rest, used, joints, weights, opacities, _colors), cameras, view = ctx.rest
         gradient, grad_bones = grad_image.contiguous().numpy().reshape(len(bones), -1), torch.empty_like(bones)
         pose = rest, used, joints, weights, bones.detach().numpy()
-        draw_posed_backward(plan.workers, *pose, opacities, cameras, width, height, antialiased, plan.arrays, gradient, grad_bones.numpy())
+        draw_posed_backward(plan.workers, *pose, opacities, cameras, view, plan.arrays, gradient, grad_bones.numpy())
         return grad_bones, None, None, None
 
 
 def rasterize_posed(
-    planes: tuple[np.ndarray, ...], rotations: torch.Tensor, translations: torch.Tensor, camera: Camera, floor: float, antialiased: bool = False
+    planes: tuple[np.ndarray, ...],
+    rotations: torch.Tensor,
+    translations: torch.Tensor,
+    camera: Camera,
+    floor: float,
+    antialiased: bool = False,
+    dilation: float = DILATION,
 ) -> torch.Tensor:
     """Premultiplied rgba (F, H, W, 4) float32 of kernels that bones carry; arguments as `posed.render_posed`."""
     cameras = camera_table(camera.view.detach().cpu().numpy(), camera.intrinsics.detach().cpu().numpy(), camera.width, camera.height)
     frames, joints = rotations.shape[:2]
     rows = [rotations.reshape(frames, joints, 9), translations, rotations.new_zeros(frames, joints, 4)]
     bones = torch.cat(rows, -1).to("cpu", torch.float32).contiguous()
-    return _RasterizePosed.apply(bones, planes, cameras, (camera.width, camera.height, antialiased, np.float32(floor)))
+    return _RasterizePosed.apply(bones, planes, cameras, _view(camera, antialiased, dilation, floor))

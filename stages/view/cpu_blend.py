@@ -64,6 +64,14 @@ def _corner(block):
     return i32((block & u64((1 << ACROSS_BITS) - 1)) << u64(EDGE_BITS)), i32((block >> u64(ACROSS_BITS)) << u64(EDGE_BITS))
 
 
+@kernel(inline=True)
+def _record(screen, n, left, top):
+    """A kernel's centre, from the centre of the tile's first pixel [px], conic, opacity and colour."""
+    mean_x, mean_y = screen[n, MEAN_X] - (f32(left) + f32(0.5)), screen[n, MEAN_Y] - (f32(top) + f32(0.5))
+    shape = screen[n, CONIC_XX], screen[n, CONIC_XY], screen[n, CONIC_YY], screen[n, OPACITY]
+    return mean_x, mean_y, shape[0], shape[1], shape[2], shape[3], screen[n, RED], screen[n, GREEN], screen[n, BLUE]
+
+
 @kernel()
 def _blend_tile(screen, members, covers, begin, end, left, top, state, alive):
     """Blend one tile's list; `alive` has a bit for each block that has pixels, `covers` is narrowed to what contributed."""
@@ -72,10 +80,8 @@ def _blend_tile(screen, members, covers, begin, end, left, top, state, alive):
     for i in range(begin, end):
         todo, hit = covers[i] & alive, u64(0)
         if todo != u64(0):
-            n = members[i]
-            conic_xx, conic_xy, conic_yy, opacity = screen[n, CONIC_XX], screen[n, CONIC_XY], screen[n, CONIC_YY], screen[n, OPACITY]
-            mean_x, mean_y = screen[n, MEAN_X] - (f32(left) + f32(0.5)), screen[n, MEAN_Y] - (f32(top) + f32(0.5))
-            red, green, blue, place = screen[n, RED], screen[n, GREEN], screen[n, BLUE], spread(f32(i - begin))
+            mean_x, mean_y, conic_xx, conic_xy, conic_yy, opacity, red, green, blue = _record(screen, members[i], left, top)
+            place = spread(f32(i - begin))
             while todo != u64(0):
                 block = lowest_bit(todo)
                 todo = todo & (todo - u64(1))
@@ -187,10 +193,8 @@ def _unblend_tile(screen, members, covers, owners, begin, end, left, top, state,
     columns, rows = lane_columns(), lane_rows()
     zero, one, limit = spread(f32(0)), spread(f32(1)), spread(MAX_ALPHA)
     for i in range(end - 1, begin - 1, -1):
-        todo, n = covers[i], members[i]
-        conic_xx, conic_xy, conic_yy, opacity = screen[n, CONIC_XX], screen[n, CONIC_XY], screen[n, CONIC_YY], screen[n, OPACITY]
-        mean_x, mean_y = screen[n, MEAN_X] - (f32(left) + f32(0.5)), screen[n, MEAN_Y] - (f32(top) + f32(0.5))
-        red, green, blue, place = screen[n, RED], screen[n, GREEN], screen[n, BLUE], f32(i - begin)
+        todo, place = covers[i], f32(i - begin)
+        mean_x, mean_y, conic_xx, conic_xy, conic_yy, opacity, red, green, blue = _record(screen, members[i], left, top)
         s = sx = sy = sxx = sxy = syy = sum_red = sum_green = sum_blue = zero
         while todo != u64(0):
             block = lowest_bit(todo)

@@ -21,7 +21,6 @@ from numba.extending import intrinsic
 f32, i32, u64 = np.float32, np.int32, np.uint64
 
 # ---- the image model
-DILATION = f32(0.3)  # added to the screen covariance: no kernel is thinner than a pixel [px^2]
 NEAR, FAR = f32(0.01), f32(1e10)  # kernels outside are skipped [m]
 MAX_ALPHA = f32(0.999)
 MIN_ALPHA = f32(1 / 255)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .cpu_kernel import CULL_SIGMA, DILATION, FAR, FIELD_MARGIN, LANES, LOG2_E, MIN_ALPHA, NEAR, RECORD, f32, kernel
+from .cpu_kernel import CULL_SIGMA, FAR, FIELD_MARGIN, LANES, LOG2_E, MIN_ALPHA, NEAR, RECORD, f32, kernel
 from .cpu_vector import down, gather, least, load, load_columns, log2_above, most, root, scatter, spread, store, store_columns, up, where
 
 WORLD = 9  # planes of numbers of the world
@@ -117,7 +117,7 @@ def _load_world(world, n):
 
 
 @kernel(careful=True)
-def project(world, opacities, colors, camera, width, height, antialiased, floor, screen):
+def project(world, opacities, colors, camera, view, screen):
     """Project the kernels of one frame.
 
     Parameters:
@@ -125,13 +125,14 @@ def project(world, opacities, colors, camera, width, height, antialiased, floor,
         opacities: [(N,)]
         colors: Planes of red, green, blue. [(3, N)]
         camera: See `camera_table`. [(20,)]
-        width, height: [px]
-        antialiased: Fainten kernels by what the dilation adds to their area (gsplat's rasterize_mode "antialiased").
-        floor: Kernels whose centre lies below are skipped; minus infinity for none. [m]
+        view: Width and height [px]; whether to fainten kernels by what the dilation adds to their area (gsplat's
+            rasterize_mode "antialiased"); the dilation, added to the covariance on the screen [px^2]; the floor below
+            which kernels are skipped, minus infinity for none [m].
         screen: Written: records of centre, conic scaled by log2(e) (halved on the diagonal), opacity, colour, depth and
             the pixels the kernel can touch, x0, x1, y0, y1, half open; x1 = x0 where it is skipped. [(N, RECORD)]
     """
     count = world.shape[1]
+    width, height, antialiased, dilation, floor = view
     zero, infinite = spread(f32(0)), f32(np.inf)
     for step in range(0, count, LANES):
         n = min(step, count - LANES)
@@ -141,7 +142,7 @@ def project(world, opacities, colors, camera, width, height, antialiased, floor,
         inverse_depth = f32(1) / cz
         t = _jacobian(camera, cx, cy, inverse_depth)
         raw_xx, raw_xy, raw_yy = _flat(t, xx, xy, xz, yy, yz, zz)
-        sxx, syy = raw_xx + DILATION, raw_yy + DILATION
+        sxx, syy = raw_xx + dilation, raw_yy + dilation
         determinant = sxx * syy - raw_xy * raw_xy
         # written as "inside" so that NaN is skipped too
         good = (determinant > f32(0)) & (determinant < infinite) & (sxx > f32(0)) & (cz >= NEAR) & (cz <= FAR) & (y >= floor)

@@ -6,7 +6,7 @@ import torch
 
 from schemas.errors import MissingError
 
-from .camera import Camera
+from .camera import DILATION, Camera
 
 
 def available() -> bool:
@@ -17,7 +17,13 @@ def available() -> bool:
 
 
 def rasterize(
-    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+    means: torch.Tensor,
+    covariances: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    antialiased: bool = False,
+    dilation: float = DILATION,
 ) -> torch.Tensor:
     """Premultiplied rgba (F, H, W, 4) float32 of kernels on the GPU; arguments as `rasterize.render`.
 
@@ -56,6 +62,7 @@ def rasterize(
             camera.width,
             camera.height,
             packed=False,
+            eps2d=dilation,
             covars=covariances,
             sh_degree=None,
             backgrounds=None,

@@ -67,14 +67,16 @@ def render_mesh(
             scene = _scene(points, faces)
             normals = _vertex_normals(points, faces, weld) if shaded else None
         one = Camera(camera.view[frame : frame + 1].detach().cpu().float(), camera.intrinsics[frame : frame + 1].detach().cpu().float(), width, height)
-        rays = one.rays(s).numpy().reshape(-1, 3)
+        rows, columns = one.around(points)  # nothing of the mesh is seen elsewhere
+        rays = one.rays(s)[0, s * rows.start : s * rows.stop, s * columns.start : s * columns.stop]
+        rays = np.ascontiguousarray(rays.numpy().reshape(-1, 3))
         hit, face, barycentric = _cast(scene, position[frame], rays, solid)
         samples = np.zeros((len(rays), 4), np.float32)
         color = shade(face, barycentric)
         if normals is not None:
             color = np.clip(color * _light(normals, points, faces[face], barycentric, rays[hit]), 0, 1)
         samples[hit, :3], samples[hit, 3] = color, 1
-        image[frame] = samples.reshape(height, s, width, s, 4).mean((1, 3))
+        image[frame, rows, columns] = samples.reshape(rows.stop - rows.start, s, columns.stop - columns.start, s, 4).mean((1, 3))
     return torch.from_numpy(image)
 
 

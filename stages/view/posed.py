@@ -7,8 +7,8 @@ import dataclasses
 import numpy as np
 import torch
 
-from .camera import Camera
-from .rasterize import choose, render
+from .camera import DILATION, Camera
+from .rasterize import averaged, check_filter, choose, render
 
 SLIGHT = 1e-4  # weights below are dropped on the CPU and the rest made to sum to 1: two thirds of what bone heat leaves
 
@@ -73,6 +73,8 @@ def render_posed(
     *,
     floor: float | None = 0.0,
     antialiased: bool = False,
+    dilation: float = DILATION,
+    supersample: int = 1,
     backend: str = "auto",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Move kernels by bones (equations 2 and 5) and blend them (equation 1); differentiable in the bones.
@@ -85,7 +87,7 @@ def render_posed(
         translations: A rest point x goes to R x + t. [m, (F, J, 3)]
         camera: One camera per frame; receives no gradient.
         floor: Kernels whose centre is below are hidden; None hides none. [m]
-        antialiased, backend: See `rasterize.render`.
+        antialiased, dilation, supersample, backend: See `rasterize.render`.
 
     Returns:
         Premultiplied colour (F, H, W, 3) and alpha (F, H, W, 1).
@@ -96,13 +98,17 @@ def render_posed(
     frames, bones = kernels.weights.shape[1], rotations.shape[1]
     if frames != bones or translations.shape != rotations.shape[:3] or camera.frames != len(rotations):
         raise ValueError(f"rotations {tuple(rotations.shape)}, translations {tuple(translations.shape)} do not fit {frames} bones, {camera.frames} cameras")
+    options = {"antialiased": antialiased, "dilation": dilation}
     if choose(backend, camera, rotations) == "cuda":
         means, covariances = _posed(kernels, rotations, translations)
         opacities = kernels.opacities if floor is None else torch.where(means[..., 1] < floor, torch.zeros_like(means[..., 1]), kernels.opacities)
-        return render(means, covariances, opacities, kernels.colors, camera, antialiased=antialiased, backend="cuda")
+        return render(means, covariances, opacities, kernels.colors, camera, **options, supersample=supersample, backend="cuda")
     from .cpu import rasterize_posed
 
-    rgba = rasterize_posed(kernels.planes, rotations, translations, camera, -torch.inf if floor is None else floor, antialiased).to(rotations)
+    check_filter(dilation, supersample)
+    camera = camera if supersample == 1 else camera.finer(supersample)
+    rgba = rasterize_posed(kernels.planes, rotations, translations, camera, -torch.inf if floor is None else floor, **options)
+    rgba = averaged(rgba, supersample).to(rotations)
     return rgba[..., :3], rgba[..., 3:]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from schemas.errors import InputError
 
-from .camera import Camera
+from .camera import DILATION, Camera
 
 BACKENDS = ("auto", "cpu", "cuda")
 
@@ -21,6 +21,8 @@ def render(
     camera: Camera,
     *,
     antialiased: bool = False,
+    dilation: float = DILATION,
+    supersample: int = 1,
     backend: str = "auto",
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Blend Gaussian kernels front to back, METHOD equation (1); differentiable in the first four arguments and `camera.view`.
@@ -35,26 +37,47 @@ def render(
         camera: One camera per frame. Where its view requires a gradient it receives one, as gsplat's viewmats do.
         antialiased: Fainten kernels by what widening them to a pixel adds to their area: the opacity is multiplied by
             sqrt(det raw / det widened), as gsplat's rasterize_mode "antialiased" does (Yu et al., Mip-Splatting, CVPR 2024).
+        dilation: Added to the covariance on the screen, gsplat's eps2d. With `antialiased`, 0.1 is the filter of
+            Mip-Splatting: about what a pixel averages over. [px^2]
+        supersample: Draw so many pixels per pixel edge and average them; the dilation counts in the fine ones.
         backend: "cpu" (numba), "cuda" (gsplat), or "auto": by the device of `means`.
 
     Returns:
         Premultiplied colour (F, H, W, 3) and alpha (F, H, W, 1), on the device and of the dtype of `means`.
 
     Raises:
-        InputError: The image has no pixels, or the backend is unknown.
+        InputError: The image has no pixels, the backend is unknown, or `dilation` or `supersample` is out of bounds.
         MissingError: "cuda" without a CUDA device or without gsplat.
         ValueError: Shapes that do not fit together (a bug of the caller).
     """
     _check_shapes(means, covariances, opacities, colors, camera)
     chosen = choose(backend, camera, means)
+    check_filter(dilation, supersample)
+    camera = camera if supersample == 1 else camera.finer(supersample)
     if camera.view.requires_grad:
         means, covariances, camera = _in_camera_frame(means, covariances, camera)
     if chosen == "cuda":
         from .cuda import rasterize
     else:
         from .cpu import rasterize
-    rgba = rasterize(means, covariances, opacities, colors, camera, antialiased).to(means.device, means.dtype)
+    rgba = averaged(rasterize(means, covariances, opacities, colors, camera, antialiased, dilation), supersample).to(means.device, means.dtype)
     return rgba[..., :3], rgba[..., 3:]
+
+
+def check_filter(dilation: float, supersample: int) -> None:
+    """InputError unless the image model has these options."""
+    if not 1e-3 <= dilation <= 100:
+        raise InputError(f"dilation {dilation}: must lie between 0.001 and 100 square pixels.")
+    if not 1 <= supersample <= 16:
+        raise InputError(f"supersample {supersample}: must lie between 1 and 16.")
+
+
+def averaged(image: torch.Tensor, factor: int) -> torch.Tensor:
+    """Mean of every square of factor x factor pixels. [(F, H s, W s, C) -> (F, H, W, C)]"""
+    if factor == 1:
+        return image
+    frames, height, width, channels = image.shape
+    return image.reshape(frames, height // factor, factor, width // factor, factor, channels).mean((2, 4))
 
 
 def choose(backend: str, camera: Camera, like: torch.Tensor) -> str:

@@ -10,7 +10,7 @@ import torch
 from stages.view.camera import Camera
 
 
-def project(means: torch.Tensor, covariances: torch.Tensor, camera: Camera) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def project(means: torch.Tensor, covariances: torch.Tensor, camera: Camera, dilation: float = 0.3) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One frame onto the screen: centres [px (N, 2)], dilated covariances [px^2 (N, 2, 2)], depths [m (N,)]."""
     view, k = camera.view[0].to(means), camera.intrinsics[0].to(means)
     covariances = 0.5 * (covariances + covariances.transpose(-1, -2))
@@ -23,13 +23,13 @@ def project(means: torch.Tensor, covariances: torch.Tensor, camera: Camera) -> t
     zero = torch.zeros_like(z)
     jacobian = torch.stack([torch.stack([fx / z, zero, -fx * slope_x / z], -1), torch.stack([zero, fy / z, -fy * slope_y / z], -1)], -2)
     to_screen = jacobian @ view[:3, :3]
-    flat = to_screen @ covariances @ to_screen.transpose(-1, -2) + 0.3 * torch.eye(2).to(means)
+    flat = to_screen @ covariances @ to_screen.transpose(-1, -2) + dilation * torch.eye(2).to(means)
     return torch.stack([fx * x / z + cx, fy * y / z + cy], -1), flat, z
 
 
-def compensation(flat: torch.Tensor) -> torch.Tensor:
+def compensation(flat: torch.Tensor, dilation: float = 0.3) -> torch.Tensor:
     """What antialiasing multiplies the opacity by: sqrt(det before / det after the dilation). [(N, 2, 2) -> (N,)]"""
-    raw = flat - 0.3 * torch.eye(2).to(flat)
+    raw = flat - dilation * torch.eye(2).to(flat)
     return (torch.linalg.det(raw).clamp(min=0) / torch.linalg.det(flat)).sqrt()
 
 
@@ -54,14 +54,20 @@ def composite(centers: torch.Tensor, flat: torch.Tensor, depths: torch.Tensor, o
 
 
 def render(
-    means: torch.Tensor, covariances: torch.Tensor, opacities: torch.Tensor, colors: torch.Tensor, camera: Camera, antialiased: bool = False
+    means: torch.Tensor,
+    covariances: torch.Tensor,
+    opacities: torch.Tensor,
+    colors: torch.Tensor,
+    camera: Camera,
+    antialiased: bool = False,
+    dilation: float = 0.3,
 ) -> torch.Tensor:
     """All frames: (F, N, 3), (F, N, 3, 3), (N,), (N, 3) -> premultiplied rgba (F, H, W, 4)."""
     images = []
     for frame in range(len(means)):
         one = Camera(camera.view[frame : frame + 1], camera.intrinsics[frame : frame + 1], camera.width, camera.height)
-        centers, flat, depths = project(means[frame], covariances[frame], one)
-        own = opacities * compensation(flat) if antialiased else opacities
+        centers, flat, depths = project(means[frame], covariances[frame], one, dilation)
+        own = opacities * compensation(flat, dilation) if antialiased else opacities
         images.append(composite(centers, flat, depths, own, colors if colors.ndim == 2 else colors[frame], one))
     return torch.stack(images)
 

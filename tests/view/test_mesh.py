@@ -146,6 +146,19 @@ def test_damaged_image_names_asset_and_image():
         SurfaceShader(asset)
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.9, 2.3, 6.0])
+def test_pixels_that_are_not_cast_are_empty(shift):
+    """A vertex behind the camera that no face uses keeps every ray: the image is the same, at the border and beyond."""
+    mesh = trimesh.creation.icosphere(subdivisions=2, radius=0.6)
+    points = mesh.vertices + [shift, 0.4 * shift, 0]
+    camera, colors = front(48, 40), np.ones((len(points) + 1, 3))
+    some = render_mesh(points, mesh.faces, colors[1:], camera, supersample=2, shaded=True)
+    every = render_mesh(np.concatenate([points, [[0.0, 0, 9]]]), mesh.faces, colors, camera, supersample=2, shaded=True)
+    assert torch.equal(some, every) and bool(some.any()) == (shift < 6)
+    rows, columns = camera.around(points)
+    assert (rows.stop - rows.start) * (columns.stop - columns.start) < 48 * 40
+
+
 def test_image_without_pixels_is_refused():
     camera = front()
     with pytest.raises(InputError, match="0 x 5"):

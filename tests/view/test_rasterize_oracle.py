@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from schemas.errors import InputError
 from stages.view.camera import Camera, orbit
+from stages.view.posed import carry, render_posed
 from stages.view.rasterize import render
 from tests.view import dense_oracle
 
@@ -27,14 +29,14 @@ def camera(frames: int, width: int, height: int, distance: float = 2.2) -> Camer
 CASES = [(400, 0.02, 2.2, 0), (60, 0.2, 2.2, 1), (150, 0.05, 0.5, 2)]
 
 
-@pytest.mark.parametrize("antialiased", [False, True])
+@pytest.mark.parametrize(("antialiased", "dilation"), [(False, 0.3), (True, 0.3), (True, 0.1)])
 @pytest.mark.parametrize(("count", "size", "distance", "seed"), CASES)
-def test_image_and_gradients(count, size, distance, seed, antialiased):
+def test_image_and_gradients(count, size, distance, seed, antialiased, dilation):
     frames, view = 2, camera(2, 52, 41, distance)
     exact = [t.requires_grad_() for t in dense_oracle.random_scene(frames, count, size, seed)]
     ours = [t.detach().float().requires_grad_() for t in exact]
-    wanted = dense_oracle.render(*exact, view, antialiased)
-    image = torch.cat(render(*ours, view, antialiased=antialiased), -1)
+    wanted = dense_oracle.render(*exact, view, antialiased, dilation)
+    image = torch.cat(render(*ours, view, antialiased=antialiased, dilation=dilation), -1)
     error = (image.double() - wanted).detach().abs().numpy()
     assert wanted[..., 3].mean() > 0.2  # there is something to see
     assert np.median(error) < 1e-6
@@ -50,6 +52,27 @@ def test_image_and_gradients(count, size, distance, seed, antialiased):
         # a flip moves a few kernels; the rest agree to rounding
         each = (a.grad.double() - b.grad).abs() / b.grad.abs().max()
         assert each.median() < 1e-6, name
+
+
+def test_supersampled_is_the_mean_of_a_finer_image():
+    """Four times the pixels and a box over each square; a bone that does not move anything draws the same."""
+    view, scene = camera(2, 26, 21), [t.float() for t in dense_oracle.random_scene(2, 150, 0.05, 3)]
+    fine = dataclasses.replace(view, intrinsics=view.intrinsics * torch.tensor([[2.0], [2.0], [1.0]], dtype=torch.float64), width=52, height=42)
+    wanted = torch.cat(render(*scene, fine), -1)
+    wanted = 0.25 * (wanted[:, ::2, ::2] + wanted[:, 1::2, ::2] + wanted[:, ::2, 1::2] + wanted[:, 1::2, 1::2])
+    image = torch.cat(render(*scene, view, supersample=2), -1)
+    torch.testing.assert_close(image, wanted, atol=1e-6, rtol=0)
+    assert (image - torch.cat(render(*scene, view), -1)).abs().max() > 0.01  # kernels are drawn finer
+    still = carry(scene[0][0], scene[1][0], torch.ones(150, 1), scene[2], scene[3])
+    posed = torch.cat(render_posed(still, torch.eye(3).expand(2, 1, 3, 3), torch.zeros(2, 1, 3), view, floor=None, supersample=2), -1)
+    torch.testing.assert_close(posed[0], image[0], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("option", [{"dilation": 0.0}, {"dilation": float("nan")}, {"supersample": 0}])
+def test_filters_that_do_not_exist_are_refused(option):
+    scene = [t.float() for t in dense_oracle.random_scene(1, 20, 0.05, 3)]
+    with pytest.raises(InputError, match=next(iter(option))):
+        render(*scene, camera(1, 8, 8), **option)
 
 
 def test_oracle_gradient_is_the_finite_difference():
