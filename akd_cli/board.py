@@ -160,7 +160,7 @@ def _facts(chain: Chain, slug: str) -> dict[str, str]:
                 line = str(error)
                 continue
             prompt = motion.prompt if stage == "distill" or not line else prompt
-            line = f"{motion.frame_count} frames, {motion.duration:.2f} s, made {motion.header.created[:16].replace('T', ' ')}"
+            line = f"{motion.frame_count} frames · {motion.duration:.2f} s · {motion.header.created[:16].replace('T', ' ')}"
     return {"prompt": prompt, "facts": line}
 
 

@@ -25,6 +25,7 @@ export class Actor {
       mesh.castShadow = true;
       mesh.material.shadowSide = DoubleSide; // soles reach into the ground: their upper sides must darken it too
       mesh.frustumCulled = false; // the bounds of the rest pose say nothing about this one
+      mesh.material.metalness = 0; // a metal shows its surroundings, and there are none: it would be black
     }
     this.solid = this.meshes.map((mesh) => mesh.material);
     // joints in the order of the rig: the skin keeps it, names would be rewritten by the loader
@@ -42,6 +43,7 @@ export class Actor {
       this.box.union(mesh.boundingBox);
     }
     this.path = smooth(this.middles(), motion.fps);
+    this.outline = this.posed();
     this.sample(0);
     this.build();
   }
@@ -56,15 +58,24 @@ export class Actor {
     this.cloud?.pose(this.bones.map((bone, i) => new Matrix4().multiplyMatrices(back, bone.matrixWorld).multiply(this.rig.boneInverses[i])));
   }
 
-  // Where the vertices are at a time, x y z after x y z. [m]
-  vertices(time) {
+  // Where the vertices (every `step`th) are at a time, x y z after x y z. [m]
+  vertices(time, mesh = this.meshes[0], step = 1) {
     this.sample(time);
-    const [mesh, point] = [this.meshes[0], new Vector3()];
+    const point = new Vector3();
     const back = new Matrix4().copy(this.group.matrixWorld).invert();
-    return Array.from({ length: mesh.geometry.attributes.position.count }, (_, index) => {
-      mesh.getVertexPosition(index, point);
+    return Array.from({ length: Math.ceil(mesh.geometry.attributes.position.count / step) }, (_, index) => {
+      mesh.getVertexPosition(step * index, point);
       return point.applyMatrix4(mesh.matrixWorld).applyMatrix4(back).toArray();
     }).flat();
+  }
+
+  // A few times of the motion and some vertices at each, for a camera to look for its place.
+  posed() {
+    return Array.from({ length: 9 }, (_, part) => {
+      const time = (part / 8) * this.duration;
+      const points = this.meshes.flatMap((mesh) => this.vertices(time, mesh, Math.ceil(mesh.geometry.attributes.position.count / 300)));
+      return { time, points };
+    });
   }
 
   // The middle of the joints on the ground, frame by frame: the root may be at one end of the body.
@@ -137,7 +148,9 @@ export class Actor {
   // "solid": as it is; "ghost": a translucent figure in the motion's colour, to be told from the one it overlaps;
   // "splats": its Gaussians, and the mesh for its shadow alone.
   dress(look) {
-    this.veil ??= new MeshStandardMaterial({ color: this.motion.color, roughness: 0.8, transparent: true, opacity: 0.42, side: DoubleSide, polygonOffset: true, polygonOffsetFactor: 2, polygonOffsetUnits: 40 });
+    // set back by a few hundredths of the body's size: where the two agree the solid one shows
+    const back = { polygonOffset: true, polygonOffsetFactor: 2, polygonOffsetUnits: 3000 };
+    this.veil ??= new MeshStandardMaterial({ color: this.motion.color, roughness: 0.8, transparent: true, opacity: 0.55, ...back });
     this.unseen ??= new MeshBasicMaterial({ colorWrite: false, depthWrite: false, shadowSide: DoubleSide });
     this.meshes.forEach((mesh, i) => {
       mesh.material = look === "ghost" ? this.veil : look === "splats" ? this.unseen : this.solid[i];

@@ -8,10 +8,15 @@ const RIGHT = 8;
 function ticks(low, high, count) {
   const raw = (high - low) / Math.max(count, 1);
   const power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? raw;
-  const found = [];
-  for (let value = Math.ceil(low / step) * step; value <= high + 1e-9 * step; value += step) found.push(Math.abs(value) < 1e-9 * step ? 0 : value);
-  return found;
+  const steps = [0.2, 0.5, 1, 2, 5, 10].map((m) => m * power);
+  const at = (step) => {
+    const found = [];
+    for (let value = Math.ceil(low / step) * step; value <= high + 1e-9 * step; value += step) found.push(Math.abs(value) < 1e-9 * step ? 0 : value);
+    return found;
+  };
+  const wanted = steps.findIndex((step) => step >= raw);
+  const found = at(steps[wanted]);
+  return found.length > 1 ? found : at(steps[wanted - 1]); // one alone tells no scale
 }
 
 // Powers of ten, and 2 and 5 times them where there is room. [logarithms]

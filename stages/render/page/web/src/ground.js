@@ -42,14 +42,15 @@ export class Ground {
     scene.fog = new Fog(0xffffff, 7 * size, 26 * size);
     renderer.shadowMap.enabled = true;
     renderer.shadowMap.type = PCFShadowMap;
-    this.sun = new DirectionalLight(0xffffff, 2.3);
+    // together a little more than pi: what faces the sun shows its own colour, and nothing has to be toned down
+    this.sun = new DirectionalLight(0xffffff, 1.85);
     this.sun.castShadow = true;
     this.sun.shadow.mapSize.setScalar(2048);
     this.sun.shadow.radius = 6;
     this.sun.shadow.bias = -0.0002; // only the floor receives shadows, none can fall on what casts it
     const eye = this.sun.shadow.camera;
     [eye.left, eye.right, eye.top, eye.bottom, eye.near, eye.far] = [-1.3 * size, 1.3 * size, 1.3 * size, -1.3 * size, 0.1 * size, 6 * size];
-    scene.add(this.sun, this.sun.target, new HemisphereLight(0xffffff, 0x8a8f98, 1.7));
+    scene.add(this.sun, this.sun.target, new HemisphereLight(0xffffff, 0xa4a9b2, 1.4));
   }
 
   paint(name) {

@@ -68,7 +68,7 @@ const toggles = {
   loop: () => toggle("loop", !state.loop),
   skeleton: () => toggle("skeleton", !state.skeleton, (on) => viewer?.skeleton(on)),
   splats: () => byId("splats").hidden || toggle("splats", !state.splats, (on) => Object.assign(viewer, { splats: on, dirty: true })),
-  follow: () => toggle("follow", !viewer?.following, (on) => viewer && Object.assign(viewer, { following: on, dirty: true })),
+  follow: () => toggle("follow", !viewer?.following, (on) => viewer?.follow(on)),
 };
 
 // Names of the motions over the parts of the view that show them.
@@ -77,7 +77,7 @@ function tags() {
   const marks = viewer.panes().map((pane) =>
     el(
       "div",
-      { class: "tag", style: { left: `${pane.x + 10}px`, top: `${pane.y + 10}px` } },
+      { class: "tag", style: { left: `${pane.x + 10}px`, top: `${pane.y + pane.height - 36}px` } },
       pane.actors.map(({ motion }) => el("span", {}, el("i", { style: { background: motion.color } }), motion.label)),
     ),
   );

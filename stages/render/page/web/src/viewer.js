@@ -1,17 +1,17 @@
 // The 3D view: both motions side by side under one camera, over each other, or one alone.
 
-import { Box3, Group, NeutralToneMapping, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
+import { Box3, Group, PerspectiveCamera, Scene, Vector3, WebGLRenderer } from "three";
 import { OrbitControls } from "three/addons/controls/OrbitControls.js";
 import { Ground } from "./ground.js";
 
 const AZIMUTH = (55 * Math.PI) / 180; // from the character's front (+Z) towards its left (+X)
 const ELEVATION = (13 * Math.PI) / 180;
+const ROOM = 1.22; // how much wider than the body the picture is
 
 export class Viewer {
   constructor(host, actors, { onPick }) {
     Object.assign(this, { host, actors, onPick, time: 0, mode: "side", following: true, splats: false, dirty: true });
     this.renderer = new WebGLRenderer({ antialias: true, preserveDrawingBuffer: true });
-    this.renderer.toneMapping = NeutralToneMapping;
     this.renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
     this.renderer.setScissorTest(true);
     this.canvas = this.renderer.domElement;
@@ -54,16 +54,48 @@ export class Viewer {
     });
   }
 
-  // The camera where it stood at first: the whole body in view, whatever the shape of the window.
+  // The camera where it stood at first: as near as it can be with the whole body in view at all times, whatever the shape
+  // of the window.
   home() {
     this.touched = false;
-    const [first] = this.panes();
-    const half = Math.atan(Math.tan((this.camera.fov * Math.PI) / 360) * Math.min(1, first.width / first.height));
-    const reach = (0.46 * this.size) / Math.sin(half);
-    const flat = Math.cos(ELEVATION) * reach;
-    this.controls.target.copy(this.middle);
-    this.camera.position.set(Math.sin(AZIMUTH) * flat, this.middle.y + Math.sin(ELEVATION) * reach, Math.cos(AZIMUTH) * flat);
+    const [pane] = this.panes();
+    const tall = Math.tan((this.camera.fov * Math.PI) / 360) / ROOM;
+    const wide = (tall * pane.width) / pane.height;
+    const back = new Vector3(Math.sin(AZIMUTH) * Math.cos(ELEVATION), Math.sin(ELEVATION), Math.cos(AZIMUTH) * Math.cos(ELEVATION));
+    const right = new Vector3(0, 1, 0).cross(back).normalize();
+    const up = new Vector3().crossVectors(back, right);
+    const points = this.seen();
+    const [target, point] = [this.middle.clone(), new Vector3()];
+    let distance = 0;
+    for (let round = 0; round < 4; round++) {
+      const placed = points.map((one) => point.subVectors(one, target) && [point.dot(right), point.dot(up), point.dot(back)]);
+      distance = Math.max(...placed.map(([x, y, z]) => z + Math.max(Math.abs(x) / wide, Math.abs(y) / tall)));
+      const bounds = [0, 1].map((k) => placed.map((one) => one[k] / (distance - one[2])));
+      const [x, y] = bounds.map((slopes) => 0.5 * distance * (Math.min(...slopes) + Math.max(...slopes)));
+      target.addScaledVector(right, x).addScaledVector(up, y);
+    }
+    this.controls.target.copy(target);
+    this.camera.position.copy(target).addScaledVector(back, distance);
     this.controls.update();
+    this.dirty = true;
+  }
+
+  // Points of all that is to be seen, where they lie before the camera.
+  seen() {
+    return this.panes().flatMap(({ actors }) => {
+      const leader = actors[actors.length - 1];
+      return actors.flatMap((actor) =>
+        actor.outline.flatMap(({ time, points }) => {
+          const [x, z] = leader.place(this.following ? time : 0.5 * leader.duration);
+          return Array.from({ length: points.length / 3 }, (_, i) => new Vector3(points[3 * i] - x, points[3 * i + 1], points[3 * i + 2] - z));
+        }),
+      );
+    });
+  }
+
+  follow(on) {
+    this.following = on;
+    if (!this.touched) this.home();
     this.dirty = true;
   }
 
