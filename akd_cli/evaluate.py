@@ -24,6 +24,16 @@ Fps = Annotated[
 ]
 Against = Annotated[str, typer.Option("--against", help="Compare limbs with those of this motion file or animated model.", show_default=False)]
 Clip = Annotated[str, typer.Option("--clip", help="Which clip of that model, by name or the end of it.", show_default=False)]
+Videophy = Annotated[
+    str,
+    typer.Option(
+        "--videophy",
+        help="Also rate films of the motion by VideoPhy's rater in this folder; FILE may be a video then. docs/videophy.md",
+        show_default=False,
+        metavar="FOLDER",
+    ),
+]
+Caption = Annotated[str, typer.Option("--caption", help="With --videophy and a video: what it should show.", show_default=False)]
 EXAMPLES = (
     "akd evaluate",
     "akd evaluate runs/tiger/motions/a-tiger-walking/track.h5 --json",
@@ -32,17 +42,20 @@ EXAMPLES = (
     "akd evaluate --ablation --asset tiger --asset ostrich --seeds 3 --out runs/ablation",
     "akd evaluate --suite --assets tiger,horse,models/fox.glb --prompts walking,running --seeds 3",
     "akd evaluate --suite suite.toml",
+    "akd evaluate film.mp4 --videophy models/videocon_physics --caption 'a tiger walking'",
 )
 
 
 class Take(NamedTuple):
-    """A motion with what it is measured on; `treadmill`: speed added to a clip made to run on the spot, m/s, None for other motions."""
+    """A motion with what it is measured on; `treadmill`: speed added to a clip made to run on the spot, m/s, None for other
+    motions; `chain`: of the workspace it belongs to."""
 
     name: str
     rig: Any
     motion: Any
     mesh: Any
     treadmill: float | None
+    chain: Any = None
 
 
 def evaluate(
@@ -52,6 +65,8 @@ def evaluate(
     fps: Fps = None,
     against: Against = "",
     clip: Clip = "",
+    videophy: Videophy = "",
+    caption: Caption = "",
     options: ReadOptions = ReadOptions(),  # noqa: B008 (frozen)
     ablation: Ablation = Ablation(),  # noqa: B008 (frozen)
     suite: Suite = Suite(),  # noqa: B008 (frozen)
@@ -66,8 +81,14 @@ def evaluate(
 
     console = Console(options.quiet, options.json)
     if ablation != Ablation() or suite != Suite():
-        _batch(file, against, ablation, suite, console)
+        _batch(file, against, ablation, suite, videophy, console)
         return
+    if file is not None and _is_video(file, videophy, caption):
+        from .videophy import rate_video
+
+        rate_video(Path(file), caption, videophy, console)
+        return
+    judge = _judge(file, videophy, caption)
     source, takes, folder = _takes(file, motion, workspace, fps)
     reference = _reference(against, clip, fps) if against else None
     figures: dict[str, Any] = {}
@@ -75,6 +96,8 @@ def evaluate(
         progress.begin("motions", len(takes))
         for count, take in enumerate(takes, 1):
             figures[take.name] = _measure(take, reference)
+            if judge is not None:
+                figures[take.name]["videophy"] = judge.motion(take.chain, take.motion)
             progress.update(count)
     lines = report(figures, model=folder is None)
     if folder is not None and not _alone(file):
@@ -85,7 +108,39 @@ def evaluate(
     console.result({"schema": SCHEMA, **source, "figures": figures}, *lines)
 
 
-def _batch(file: str | None, against: str, ablation: Ablation, suite: Suite, console: Any) -> None:
+def _is_video(file: str, videophy: str, caption: str) -> bool:
+    """Whether a video file is to be rated.
+
+    Raises:
+        InputError: It is one, and nothing here can judge it.
+    """
+    from schemas.errors import InputError
+
+    from .videophy import VIDEOS
+
+    if Path(file).suffix.lower() not in VIDEOS:
+        return False
+    if not videophy:
+        raise InputError(f"{file}: is a video, figures are of motions;", "give a motion, an animated model, or --videophy FOLDER.")
+    return True
+
+
+def _judge(file: str | None, videophy: str, caption: str) -> Any:
+    """The rater that --videophy asks for, None without."""
+    from schemas.errors import InputError
+
+    if caption:
+        raise InputError("--caption: belongs to --videophy and a video; a motion brings its own prompt;", "leave it out.")
+    if not videophy:
+        return None
+    if file is not None and Path(file).suffix.lower() in (".glb", ".gltf"):
+        raise InputError(f"--videophy: rates motions of a workspace and videos, not {file};", "film it first: akd render.")
+    from .videophy import Judge
+
+    return Judge(videophy)
+
+
+def _batch(file: str | None, against: str, ablation: Ablation, suite: Suite, videophy: str, console: Any) -> None:
     """The ablation or the suite."""
     from schemas.errors import InputError
 
@@ -98,8 +153,10 @@ def _batch(file: str | None, against: str, ablation: Ablation, suite: Suite, con
     if suite.suite:
         from .suite import run as run_suite
 
-        run_suite(file, suite, ablation, console)
+        run_suite(file, suite, ablation, videophy, console)
         return
+    if videophy:
+        raise InputError("--videophy: belongs to motions and to --suite, not to --ablation;", "leave it out.")
     if suite != Suite():
         raise InputError("--assets and --prompts belong to --suite;", "--ablation takes --asset.")
     from .ablation import run
@@ -127,7 +184,7 @@ def _takes(file: str | None, motion: str, workspace: str | None, fps: float | No
     paths = [Path(str(file))] if _alone(file) else [path for stage in ("distill", "track") for path in [chain.path(stage, slug)] if path.exists()]
     if not paths:
         raise MissingError(f"{found}: the motion '{slug}' has neither distill.h5 nor track.h5;", "run akd distill.")
-    takes = [Take(path.stem, chain.load("rig"), load_motion(path), mesh_of(chain), None) for path in paths]
+    takes = [Take(path.stem, chain.load("rig"), load_motion(path), mesh_of(chain), None, chain) for path in paths]
     source = {"workspace": str(found), "motions": {path.stem: str(path) for path in paths}}
     return source, takes, paths[0].parent
 
@@ -237,6 +294,10 @@ COLUMNS = (
         ("inside", "loop.velocity_inside", ".1f", 1), ("limits %", "limits.share", ".1f", 100), ("over rad", "limits.excess", ".2f", 1),
         ("edges %", "shape.mean", ".1f", 100), ("p95 %", "shape.p95", ".1f", 100),
     ),
+    (
+        ("SA", "videophy.sa", ".3f", 1), ("PC", "videophy.pc", ".3f", 1), ("SA plain", "videophy.sa_plain", ".3f", 1),
+        ("PC plain", "videophy.pc_plain", ".3f", 1),
+    ),
 )  # fmt: skip
 """Tables of columns: heading with unit, path of the figure, format, factor. "swing" is the mean range of the legs."""
 
@@ -250,6 +311,8 @@ def report(figures: dict[str, dict[str, Any]], model: bool) -> list[str]:
     lines = [] if model else [f"{name}: {summary(values)}" for name, values in figures.items()]
     for columns in COLUMNS:
         shown = [column for column in columns if any(cell(values, column) != "-" for values in figures.values())]
+        if not shown:
+            continue
         rows = [(name, *(cell(values, column) for column in shown)) for name, values in figures.items()]
         lines += [*([""] if lines else []), *table([("", *(column[0] for column in shown)), *rows])]
     compared = {name: values["against"] for name, values in figures.items() if "against" in values}

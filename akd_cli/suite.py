@@ -74,7 +74,7 @@ class Mishap(Exception):
         self.stage, self.reason = stage, reason
 
 
-def run(file: str | None, flags: Suite, shared: Any, console: Console) -> None:
+def run(file: str | None, flags: Suite, shared: Any, videophy: str, console: Console) -> None:
     """Run every entry that is not done yet; after each, the table and the gallery are written anew.
 
     Raises:
@@ -83,16 +83,18 @@ def run(file: str | None, flags: Suite, shared: Any, console: Console) -> None:
     from stages.evaluate import suite as scores
 
     from .gallery import Gallery
+    from .videophy import Judge
     from .workspace import locked
 
     plan = plan_of(file, flags, shared)
+    judge = Judge(videophy) if videophy else None
     with locked(plan.out, "a folder of suites", "--out"):
         entries = [Entry(*one) for one in _product(plan)]
         results = [{**_head(entry), "status": scores.WAITING} for entry in entries]
         gallery = Gallery(plan.out)
         for count, entry in enumerate(entries):
             console.note(f"[{count + 1}/{len(entries)}] {results[count]['asset']}: {entry.prompt}, seed {entry.seed}")
-            results[count] = attempt(entry, plan, console)
+            results[count] = attempt(entry, plan, console, judge)
             if results[count]["status"] == scores.FAILED:
                 console.note(f"[{count + 1}/{len(entries)}] failed at {results[count]['stage']}: {results[count]['reason']}; going on")
             files = write(plan, results, gallery)
@@ -180,21 +182,21 @@ def params_of(plan: Plan, stage: str, **changes: Any) -> Any:
     return made
 
 
-def attempt(entry: Entry, plan: Plan, console: Console) -> dict[str, Any]:
-    """Run one entry; what goes wrong becomes its reason. Only an interrupt gets through."""
+def attempt(entry: Entry, plan: Plan, console: Console, judge: Any = None) -> dict[str, Any]:
+    """Run one entry, and have its film rated by `judge`; what goes wrong becomes its reason. Only an interrupt gets through."""
     from schemas.errors import AkdError
     from stages.evaluate import suite as scores
 
     result = _head(entry)
     try:
-        return result | _carry(entry, plan, console) | {"status": scores.DONE}
+        return result | _carry(entry, plan, console, judge) | {"status": scores.DONE}
     except Mishap as error:
         return result | {"status": scores.FAILED, "stage": error.stage, "reason": error.reason}
     except AkdError as error:
         return result | {"status": scores.FAILED, "stage": "suite", "reason": " ".join(str(error).split())}
 
 
-def _carry(entry: Entry, plan: Plan, console: Console) -> dict[str, Any]:
+def _carry(entry: Entry, plan: Plan, console: Console, judge: Any) -> dict[str, Any]:
     """All stages of one entry, as the commands of `make all` do them, and what is measured."""
     from .ablation import sentence
     from .chain import Chain
@@ -224,7 +226,8 @@ def _carry(entry: Entry, plan: Plan, console: Console) -> dict[str, Any]:
             page = _page(job)
         workspace.remember(motion=motion)
         with _stage("evaluate"):
-            return {"prompt": prompt, "folder": str(page.parent.relative_to(plan.out)), **_measure(chain, motion, prompt)}
+            found = {"prompt": prompt, "folder": str(page.parent.relative_to(plan.out)), **_measure(chain, motion, prompt)}
+            return found | ({"videophy": judge.motion(chain, chain.load("track", motion))} if judge else {})
 
 
 def _allowed(plan: Plan, prompt: str) -> None:

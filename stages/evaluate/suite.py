@@ -159,7 +159,7 @@ def sentence(found: dict[str, Any]) -> str:
     gaits = f"; the gait asked for is seen in {found['right']} of {found['asked']} ({found['right_distilled']} before tracking)" if found["asked"] else ""
     columns = {column.key: column for column in COLUMNS}
     means = [
-        f"{columns[key].heading} {entry['mean']:{columns[key].form}} +- {entry['sd']:{columns[key].form}}"
+        f"{columns[key].heading} {entry['mean']:{columns[key].form}}" + (f" +- {entry['sd']:{columns[key].form}}" if entry["count"] > 1 else "")
         for key, entry in found["columns"].items()
         if key in ("slide", "deepest_cm", "sa", "pc")
     ]

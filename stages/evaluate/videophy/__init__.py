@@ -1,0 +1,1 @@
+"""VideoPhy's automatic rater, VideoCon-Physics: does a video show what was asked for, does it obey physics (METHOD 9)."""
