@@ -68,7 +68,9 @@ class Board:
         with self._lock:
             self._refresh()
         writer = self.workspace.writer()
-        motions = [self._motion(slug, bool(writer)) for slug in self.motions()]
+        slugs = self.motions()
+        busy = _at_work(self.workspace, slugs) if writer else None
+        motions = [self._motion(slug, slug == busy) for slug in slugs]
         return {
             "name": self.name,
             "source": Path(str(self.workspace.notes.get("source", "unknown"))).name,
@@ -120,7 +122,7 @@ class Board:
         self._states, self._seen = chain.states(), seen
         self._facts = {slug: _facts(chain, slug) for slug in self.motions()}
 
-    def _motion(self, slug: str, writing: bool) -> dict[str, Any]:
+    def _motion(self, slug: str, running: bool) -> dict[str, Any]:
         folder = self._folder(slug)
         base = f"/{quote(self.name, errors='replace')}/motions/{quote(slug)}/"
 
@@ -136,17 +138,24 @@ class Board:
             "video": address("render.mp4"),
             "preview": address("distill.preview.png"),
             "loss": address("distill.loss.png"),
-            "running": writing and _at_work(folder),
+            "running": running,
             "artifacts": [state.as_dict() for state in self._states if state.motion == slug and state.stage in STAGES],
         }
 
 
-def _at_work(folder: Path) -> bool:
-    """Whether a motion of a workspace in which somebody writes is the one that is being made."""
-    partial, preview, artifact = any(folder.glob("*.partial")), folder / "distill.preview.png", folder / "distill.h5"
-    if partial or not artifact.exists():
-        return True
-    return preview.exists() and preview.stat().st_mtime_ns > artifact.stat().st_mtime_ns
+def _at_work(workspace: Workspace, slugs: list[str]) -> str | None:
+    """The motion that the process which writes now is making: the one written to last, since that process began."""
+
+    def touched(slug: str) -> int:
+        folder = workspace.root / "motions" / slug
+        return _newest([folder, *folder.glob("*.partial"), *folder.glob("*.preview.png")])
+
+    last = max(slugs, key=touched, default=None)
+    return last if last is not None and touched(last) >= _newest([workspace.root / ".lock"]) else None
+
+
+def _newest(paths: list[Path]) -> int:
+    return max((time for _, time, _ in _stamps(paths)), default=0)
 
 
 def _facts(chain: Chain, slug: str) -> dict[str, str]:

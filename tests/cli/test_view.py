@@ -208,10 +208,11 @@ def test_the_browser_shows_all_workspaces_and_who_is_at_work(akd, served):
         until(found, "document.querySelectorAll('.motions article').length == 2")
         assert found.locator(".workspace > h2").all_inner_texts() == ["horse", "tiger"] and not found.locator(".work").first.is_visible()
         with workspace.locked():
-            (workspace.root / "motions" / MOTION / "distill.h5.partial").write_bytes(b"checkpoint")
-            # another process would hold it: say that this one is another
-            (workspace.root / ".lock").write_text("1")
+            (workspace.root / ".lock").write_text("1")  # the number of another process
             until(found, "document.querySelector('.workspace > h2').textContent == 'tiger'")
+            assert found.locator(".work h3").first.inner_text() == "At work"  # on the asset: no motion was touched since
+            (workspace.root / "motions" / MOTION / "distill.h5.partial").write_bytes(b"checkpoint")
+            until(found, "document.querySelector('.work h3').textContent != 'At work'")
             assert "At work: a tiger walking" in found.locator(".work").first.inner_text() and "1 at work" in found.locator("#facts").inner_text()
         until(found, "document.querySelector('.workspace > h2').textContent == 'horse'")
         assert trouble == []

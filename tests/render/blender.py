@@ -1,6 +1,7 @@
 """Run by a Python that has Blender's `bpy`: imports a file and prints where its vertices and joints are, frame by frame.
 
-python blender.py FILE FPS FRAMES -> one JSON object: {"vertices": F x V x 3, "joints": {name: F x 3}} in the file's axes (+Y up).
+python blender.py FILE FPS FRAMES -> one JSON object: {"vertices": F x V x 3, "joints": {name: F x 3}, "still": {mesh: V x 3}} in the
+file's axes (+Y up); "still" are the meshes that no skeleton moves.
 """
 
 import json
@@ -29,7 +30,9 @@ def main(path, fps, frames):
     # the importer of glTF adds a mesh of its own to draw bones with
     meshes = [thing for thing in scene.objects if thing.type == "MESH" and any(m.type == "ARMATURE" for m in thing.modifiers)]
     armatures = [thing for thing in scene.objects if thing.type == "ARMATURE"]
-    result = {"vertices": [], "joints": {bone.name: [] for bone in armatures[0].pose.bones}}
+    still = [thing for thing in scene.objects if thing.type == "MESH" and not thing.modifiers and thing.name in bpy.context.view_layer.objects]
+    places = {thing.name: [turned(thing.matrix_world @ vertex.co) for vertex in thing.data.vertices] for thing in still}
+    result = {"still": places, "vertices": [], "joints": {bone.name: [] for bone in armatures[0].pose.bones}}
     for frame in range(frames):
         scene.frame_set(first + frame)
         graph = bpy.context.evaluated_depsgraph_get()
