@@ -11,7 +11,7 @@ from .status import Place, Workspace
 
 All = Annotated[bool, typer.Option("--all", help="Also show what is at its default.")]
 Template = Annotated[bool, typer.Option("--template", help="Print an akd.toml with every key as a comment, and stop.")]
-EXAMPLES = "akd config", "akd config runs/tiger --all --json", "akd config --template > akd.toml"
+EXAMPLES = "akd config", "akd config runs/tiger --all --json", "akd config --template"
 
 
 def config(

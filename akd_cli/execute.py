@@ -157,7 +157,7 @@ def kept_files(chain: Chain, stage: str, motion: str) -> dict[str, str]:
     return {"init": str(path.resolve())} if path is not None and path.exists() else {}
 
 
-FILES = {"rig": ("skeleton",), "skin": ("weights",)}
+FILES = {"rig": ("skeleton",), "skin": ("weights",), "splat": ("splats",)}
 """Files given by hand that the workspace remembers."""
 KEPT = {"init": "distill.init.h5"}
 """Files given by hand that are copied beside their motion, for each motion has its own."""

@@ -75,9 +75,19 @@ def _flags(kind: type) -> list[inspect.Parameter]:
         annotation = hints[field.name]
         names = [name if not _is_switch(annotation) or rule.get("panel") else f"{name}/--no-{name[2:]}"]
         names += [rule["short"]] if rule.get("short") else []
-        info = typer.Option(*names, help=help_text(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation))
+        more = {"autocompletion": _completion(rule["choices"])} if rule.get("choices") else {}
+        info = typer.Option(*names, help=help_text(rule), rich_help_panel=rule.get("panel", "Parameters"), metavar=_metavar(rule, annotation), **more)
         made.append(inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=Annotated[annotation, info]))
     return made
+
+
+def _completion(choices: tuple[str, ...]) -> Callable[[str], list[str]]:
+    """What the shell offers for a flag whose values are known."""
+
+    def offered(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return offered
 
 
 def _is_switch(annotation: Any) -> bool:

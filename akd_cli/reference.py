@@ -1,7 +1,7 @@
 """Keeps what the documentation says about the code: `python -m akd_cli.reference` writes it from the code.
 
 Between `<!-- KIND of NAME -->` and `<!-- end -->` stand: the flags of a command (docs/stages.md), the fields of an artifact
-(docs/stages/*.md), what a command prints as JSON (docs/json.md).
+(docs/stages/*.md, all of them in docs/artifacts.md), what a command prints as JSON (docs/json.md).
 """
 
 from __future__ import annotations
@@ -40,6 +40,17 @@ def table(params: type) -> str:
         cosmetic = "" if rule.get("invalidating", True) else " Does not change the result."
         words = (help_text(rule) + choices + cosmetic).replace("|", "\\|")
         rows.append(f"| `{flag_name(field)}` | {default}{unit} | {words} |")
+    return "\n".join(rows)
+
+
+def artifacts() -> str:
+    """What every stage reads and writes as a Markdown table."""
+    rows = ["| stage | reads | artifact | schema | files for other programs |", "| --- | --- | --- | --- | --- |"]
+    for stage in STAGES.values():
+        kind = stage.artifact_class()
+        schema = f"{kind.SCHEMA} {kind.VERSION}" if hasattr(kind, "SCHEMA") else f"akd.{stage.name}"
+        views = ", ".join(f"`{name}`" for name in stage.views)
+        rows.append(f"| [{stage.name}](stages/{stage.name}.md) | {', '.join(stage.needs) or 'a model file'} | `{stage.artifact}` | {schema} | {views} |")
     return "\n".join(rows)
 
 
@@ -118,6 +129,7 @@ def blocks() -> dict[str, dict[str, Callable[[], str]]]:
     found: dict[str, dict[str, Callable[[], str]]] = {
         "stages.md": {f"flags of {name}": lambda params=params: table(params) for name, params in tables().items()}
     }
+    found["artifacts.md"] = {"artifacts of stages": artifacts}
     for stage in STAGES.values():
         if stage.artifact.endswith(".h5"):
             found[f"stages/{stage.name}.md"] = {f"fields of {stage.name}": lambda stage=stage: fields(stage.artifact_class())}

@@ -48,11 +48,12 @@ def examples(name: str) -> tuple[str, ...]:
 
 
 def invocations(text: str) -> list[list[str]]:
-    """The akd command lines in a text: code blocks, inline code and make recipes."""
+    """The akd command lines in a text: code blocks, inline code and make recipes; those shown for what they say are run elsewhere."""
     found = []
+    text = re.sub(r"```console\n.*?```", "", text, flags=re.S)
     for line in re.findall(r"(?:^|`|\$ |/)akd ((?:[a-z]+)\b[^`\n]*)", text, re.M):
         try:
-            words = shlex.split(line.split(" #")[0].split(" > ")[0], comments=False)
+            words = shlex.split(re.split(r" #| > | \| ", line)[0], comments=False)
         except ValueError:
             words = line.split()
         found.append(words)
