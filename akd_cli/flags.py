@@ -15,14 +15,20 @@ from typing import Annotated, Any
 
 import typer
 
-from schemas.params import check
+from schemas.params import check, param
 
 from .settings import applied
 
 
-def option(default: Any, help: str, *, short: str = "", flag: str = "") -> Any:
-    """Declare a field of the command line itself (not of a stage): never part of an artifact's parameters."""
-    return dataclasses.field(default=default, metadata={"help": help, "short": short, "flag": flag, "panel": "Where and how"})
+def option(default: Any, help: str, *, short: str = "", **rules: Any) -> Any:
+    """Declare a field of the command line itself (not of a stage): never part of an artifact's parameters.
+
+    Parameters:
+        short: Another name of one letter, such as "-q".
+        rules: As `schemas.params.param` takes them: choices, low, high, unit, flag.
+    """
+    declared = param(default, help, **rules).metadata
+    return dataclasses.field(default=default, metadata={**declared, "short": short, "panel": "Where and how"})
 
 
 def command(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -38,10 +38,10 @@ class SampleOptions:
 
     prior: str = option(SHIPPED, "Whose clips: embedded, or a folder of weights.")
     bodies: str = option("100000,100001,100004", "Seeds of procedural bodies; training uses those below 100000.")
-    guidance_scale: float = option(1.0, "Classifier-free guidance scale; 1 is none.")
-    steps: int = option(20, "Denoising steps.")
-    seed: int = option(0, "Seed of noise and cameras.")
-    device: str = option("auto", "Where to compute: auto, cpu or cuda.")
+    guidance_scale: float = option(1.0, "Classifier-free guidance scale; 1 is none.", low=0)
+    steps: int = option(20, "Denoising steps.", low=1)
+    seed: int = option(0, "Seed of noise and cameras.", low=0)
+    device: str = option("auto", "Where to compute.", choices=("auto", "cpu", "cuda"))
 
 
 def train(out: Out, plan: Plan = Plan(), options: ReadOptions = ReadOptions()) -> None:  # noqa: B008 (frozen)
@@ -126,10 +126,6 @@ def sample(
 
     if out.suffix.lower() != ".png":
         raise InputError(f"--out {out}: a .png is written;", "name one, such as sheet.png.")
-    if which.steps < 1 or which.guidance_scale < 0 or which.seed < 0:
-        raise InputError("--steps must be at least 1, --guidance-scale and --seed at least 0.")
-    if which.device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device {which.device}: not one of auto, cpu, cuda.")
     if registry.own_folder(which.prior) is None:
         raise InputError(f"--prior {which.prior}: is no folder of weights of the built-in model;", "give one that akd prior train wrote.")
     registry.check_request(which.prior, prompt)

@@ -82,7 +82,7 @@ MISTAKES = [
     (["show", "empty"], ["card.json: not there"]),
     (["sample", "-p", "an animal walking", "--out", "sheet.jpg"], ["sheet.jpg", ".png"]),
     (["sample", "-p", "an animal walking", "--out", "sheet.png", "--prior", "empty"], ["--prior empty", "akd prior train"]),
-    (["sample", "-p", "an animal walking", "--out", "sheet.png", "--steps", "0"], ["--steps must be at least 1"]),
+    (["sample", "-p", "an animal walking", "--out", "sheet.png", "--steps", "0"], ["--steps 0", "at least 1"]),
     (["sample", "-p", "a sofa walking", "--out", "sheet.png"], ["sofa"]),
     (["paint"], ["paint", "akd prior --help"]),
 ]
