@@ -34,16 +34,15 @@ def write(path: str | os.PathLike[str], rig: Rig, motion: Motion, way: Travel | 
     Parameters:
         way: Moves a joint above the root joint; the motion is relative to it.
     """
-    order = _depth_first(rig)
-    names = _names(([root_name(rig)] if way else []) + rig.joint_names)
-    above = [f"ROOT {names[0]}", "{", "  OFFSET 0 0 0", f"  CHANNELS {_channels(True, ROOT_ORDER)}"] if way else []
-    lines = ["HIERARCHY", *above, *_joint(rig, names[bool(way) :], 0, int(way is not None)), *(["}"] if way else [])]
-    rows = np.concatenate([motion.root_positions, turns(rig, motion)[:, order].reshape(motion.frame_count, -1)], 1)
-    if way:
-        heading = np.degrees(_steady(Rotation.from_quat(way.rotations).as_euler(ROOT_ORDER)))
-        rows = np.concatenate([way.positions, heading, rows], 1)
-    lines += ["MOTION", f"Frames: {motion.frame_count}", f"Frame Time: {1 / motion.fps:.9g}", *(_vector(row, 6) for row in rows)]
-    write_text(path, "\n".join(lines) + "\n")
+    lines = _joint(rig, _names(rig.joint_names), 0, 0)
+    rows = [motion.root_positions, turns(rig, motion)[:, _depth_first(rig)].reshape(motion.frame_count, -1)]
+    if way is not None:
+        top, *names = _names([root_name(rig), *rig.joint_names])
+        lines = [f"ROOT {top}", "{", f"  OFFSET {_vector(np.zeros(3))}", f"  CHANNELS {_channels(ROOT_ORDER, moves=True)}", *_joint(rig, names, 0, 1), "}"]
+        rows = [way.positions, np.degrees(_steady(Rotation.from_quat(way.rotations).as_euler(ROOT_ORDER))), *rows]
+    numbers = [_vector(row, 6) for row in np.concatenate(rows, 1)]
+    head = ["MOTION", f"Frames: {motion.frame_count}", f"Frame Time: {1 / motion.fps:.9g}"]
+    write_text(path, "\n".join(["HIERARCHY", *lines, *head, *numbers]) + "\n")
     return Path(path)
 
 
@@ -85,7 +84,7 @@ def _joint(rig: Rig, names: list[str], joint: int, depth: int) -> list[str]:
     indent, parent = "  " * depth, int(rig.parents[joint])
     offset = rig.positions[joint] - rig.positions[parent] if parent >= 0 else np.zeros(3)
     lines = [f"{indent}{'JOINT' if depth else 'ROOT'} {names[joint]}", f"{indent}{{", f"{indent}  OFFSET {_vector(offset)}"]
-    lines.append(f"{indent}  CHANNELS {_channels(parent < 0, ORDER if parent >= 0 else ROOT_ORDER)}")
+    lines.append(f"{indent}  CHANNELS {_channels(ROOT_ORDER if parent < 0 else ORDER, moves=parent < 0)}")
     children = np.flatnonzero(rig.parents == joint).tolist()
     for child in children:
         lines += _joint(rig, names, child, depth + 1)
@@ -94,7 +93,7 @@ def _joint(rig: Rig, names: list[str], joint: int, depth: int) -> list[str]:
     return [*lines, f"{indent}}}"]
 
 
-def _channels(moves: bool, order: str) -> str:
+def _channels(order: str, *, moves: bool) -> str:
     turn = " ".join(f"{axis}rotation" for axis in order)
     return f"6 Xposition Yposition Zposition {turn}" if moves else f"3 {turn}"
 
