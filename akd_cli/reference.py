@@ -9,38 +9,55 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import typer.main
 
 from schemas.atomic import write_text
 from stages.distill.priors.embedded.plan import Plan
 
+from . import app
 from .chain import STAGES
-from .flags import flag_name, help_text
+from .options import Options
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGE = DOCS / "stages.md"
+SHARED = {field.name for field in dataclasses.fields(Options)} | {"help"}
 SCHEMAS = Path(__file__).resolve().parent.parent / "schemas" / "json"
 
 
-def tables() -> dict[str, type]:
-    """The parameters of every command that has a table, by its name."""
-    return {stage: STAGES[stage].params() for stage in STAGES} | {"prior train": Plan}
+def commands() -> dict[str, Any]:
+    """Every command of the program by its name, such as "rig" or "prior train", as Typer made it."""
+    top = typer.main.get_command(app.app).commands  # type: ignore[attr-defined]
+    inner = {f"{name} {one}": command for name, group in top.items() for one, command in getattr(group, "commands", {}).items()}
+    return {name: one for name, one in top.items() if not hasattr(one, "commands")} | inner
 
 
-def table(params: type) -> str:
-    """Parameters as a Markdown table."""
+def table(name: str, command: Any) -> str:
+    """Arguments and flags of a command as a Markdown table, without those that all commands share."""
+    params = STAGES[name].params() if name in STAGES else Plan
+    fields = {field.name: field for field in dataclasses.fields(params)} if name in STAGES or name == "prior train" else {}
     rows = ["| flag | default | what it is |", "| --- | --- | --- |"]
-    for field in dataclasses.fields(params):
-        rule = field.metadata
-        default = "" if field.default in (None, "") else str(field.default).lower() if isinstance(field.default, bool) else f"{field.default}"
-        unit = f" {rule['unit']}" if rule.get("unit") and default else ""
-        choices = f" One of {', '.join(rule['choices'])}." if rule.get("choices") else ""
-        cosmetic = "" if rule.get("invalidating", True) else " Does not change the result."
-        words = (help_text(rule) + choices + cosmetic).replace("|", "\\|")
-        rows.append(f"| `{flag_name(field)}` | {default}{unit} | {words} |")
-    return "\n".join(rows)
+    for one in command.params:
+        if one.name not in SHARED:
+            field = fields.get(one.name)
+            rows.append(_row(one, field.metadata if field else {}))
+    return "\n".join(rows) if len(rows) > 2 else "No flags of its own."
+
+
+def _row(one: Any, rule: Mapping[str, Any]) -> str:
+    """A line of the table; `rule` is what a stage declares about its parameter."""
+    name = f"`{one.name.upper()}`" if one.param_type_name == "argument" else ", ".join(f"`{flag}`" for flag in one.opts)
+    values = one.metavar or ""
+    values = values if "|" in values and values == values.lower() else ""  # "FOLDER|shipped" names no values
+    silent = one.default in (None, "") or (one.default is False and not rule)
+    default = "" if silent else str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
+    unit = f" {rule['unit']}" if rule.get("unit") and default else ""
+    choices = f" One of {', '.join(values.split('|'))}." if values else ""
+    cosmetic = "" if rule.get("invalidating", True) else " Does not change the result."
+    words = one.help if one.help.endswith((".", "?", "!")) else f"{one.help}."
+    return f"| {name} | {default}{unit} | {(words + choices + cosmetic).replace('|', chr(92) + '|')} |"
 
 
 def artifacts() -> str:
@@ -127,7 +144,7 @@ def _type(entry: dict[str, Any]) -> str:
 def blocks() -> dict[str, dict[str, Callable[[], str]]]:
     """What is written where: page -> name of the block -> its text."""
     found: dict[str, dict[str, Callable[[], str]]] = {
-        "stages.md": {f"flags of {name}": lambda params=params: table(params) for name, params in tables().items()}
+        "stages.md": {f"flags of {name}": lambda name=name, one=one: table(name, one) for name, one in commands().items()}
     }
     found["artifacts.md"] = {"artifacts of stages": artifacts}
     for stage in STAGES.values():

@@ -124,6 +124,15 @@ def test_generated_pages_are_those_of_today(name):
     assert page == reference.refreshed(page, name), "run: python -m akd_cli.reference"
 
 
+def test_every_command_and_flag_is_on_the_page_of_stages():
+    page = (reference.DOCS / "stages.md").read_text()
+    assert set(reference.commands()) == set(COMMANDS)
+    for name in COMMANDS:
+        block = page.split(f"<!-- flags of {name} -->")[1].split("<!-- end -->")[0]
+        shared = {"--help", "-h", "--workspace", "-w", "--output", "-o", "--force", "-f", "--quiet", "-q", "--json"}
+        assert [flag for flag in flags(name) - shared if flag.startswith("-") and f"`{flag}`" not in block and not flag.startswith("--no-")] == [], name
+
+
 def test_every_field_of_an_artifact_is_explained():
     for stage in STAGES.values():
         if stage.artifact.endswith(".h5"):
