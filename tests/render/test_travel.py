@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from scipy.spatial.transform import Rotation
 from schemas import gltf
 from schemas.gltf_accessor import read_accessor
 from schemas.gltf_document import open_document
+from stages.body import kinematics, skinning
 from stages.render import bvh
 from stages.render.clips import merge
 from stages.render.floor import bake_ground
@@ -87,6 +92,23 @@ def test_glb_has_a_root_bone_and_the_same_joints(tmp_path):
     np.testing.assert_allclose(root[:, :3, 3], way.positions, atol=1e-6)
     np.testing.assert_allclose(root[:, 1, :3], np.tile([0, 1, 0], (9, 1)), atol=1e-6)
     assert gltf.root_name(dataclasses.replace(rig, joint_names=["root", "a", "b", "c"])) == "root_motion"
+
+
+def test_three_js_poses_a_glb_with_a_root_bone_as_we_do(tmp_path):
+    packages = Path(__file__).parents[2] / "stages/render/page/web"
+    if not (packages / "node_modules" / "three").is_dir() or not shutil.which("node"):
+        pytest.skip("needs node and the viewer's packages: npm ci in stages/render/page/web")
+    rig, motion = oblique_rig(), walk(9)[0]
+    way, left = split(rig, motion)
+    path = gltf.write(tmp_path / "a.glb", samples.asset(), rig, samples.skin().weights, left, way=(way.positions, way.rotations))
+    command = ["node", str(Path(__file__).with_name("three.mjs")), str(path), *(str(frame / FPS) for frame in range(9))]
+    found = json.loads(subprocess.run(command, cwd=packages, check=True, capture_output=True, timeout=60).stdout)
+    four = np.zeros_like(samples.skin().weights)
+    np.put_along_axis(four, *gltf.top_influences(samples.skin().weights), 1)
+    pose = kinematics.pose_of(motion, kinematics.Skeleton.from_rig(rig))
+    wanted = skinning.skin_points(torch.from_numpy(samples.asset().vertices), torch.from_numpy(four), pose).numpy()
+    np.testing.assert_allclose(found["vertices"], wanted, atol=1e-4)
+    np.testing.assert_allclose(found["root"], way.positions, atol=1e-4)
 
 
 def test_bvh_with_a_root_joint_is_read_back(tmp_path):
