@@ -105,7 +105,8 @@ def test_flags_and_file_make_the_plan(tmp_path):
     assert command.params_of(told, "track").iterations == 5 and command.params_of(told, "distill", seed=4).seed == 4
     assert plan(str(path), assets="tiger").assets == ("tiger",) and plan(str(path), shared=Ablation(seeds=1)).seeds == 1
     for text, says in (
-        ("colour = 3", "no key 'colour'"), ("asset = 3", "a table of parameters"), ("assets = 3", "a list of texts"), ("assets = [3]", "a list of texts"), ("seeds = 'x'", "a whole number"),
+        ("colour = 3", "no key 'colour'"), ("asset = 3", "a table of parameters"), ("assets = 3", "a list of texts"), ("assets = [3]", "a list of texts"),
+        ("seeds = 'x'", "a whole number"),
         ("seeds = true", "a whole number"), ("[track]\nfoo = 1", r"\[track\] foo"),
         ("[track]\nfriction = 99", "friction"), ("x = = 1", "cannot be read"),
     ):  # fmt: skip
