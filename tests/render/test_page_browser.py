@@ -119,6 +119,22 @@ def test_three_js_poses_the_vertices_as_we_do(loaded):
         np.testing.assert_allclose(posed, wanted[frame], atol=1e-4 * np.ptp(asset.vertices))
 
 
+@pytest.mark.parametrize(("width", "height"), [(760, 520), (390, 740)])
+def test_the_camera_has_the_whole_body_in_view_at_all_times(browser, address, width, height):
+    """And no nearer than it must: somewhere the body comes close to the edge that bounds it. Following or standing still."""
+    with opened(browser, address, width=width, height=height) as (found, _):
+        ready(found)
+        for _ in range(2):
+            reach = []
+            for frame in range(17):
+                found.evaluate(f"akd.seek({frame / 16})")
+                eye, points = found.evaluate("akd.eye()"), np.array(found.evaluate(f"akd.vertices('distill', {frame / 16})")).reshape(-1, 3)
+                seen = points @ np.array(eye["view"]).reshape(4, 4).T[:3, :3].T + np.array(eye["view"])[12:15]
+                reach.append(eye["focal"] * np.abs(seen[:, :2] / seen[:, 2:]) / [eye["width"] / 2, eye["height"] / 2])
+            assert 0.65 < np.max(reach) < 0.9
+            found.keyboard.press("f")
+
+
 def drawn(found, hide: bool) -> np.ndarray:
     data = found.evaluate(f"akd.picture({str(hide).lower()})").partition(",")[2]
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB")) / 255

@@ -69,11 +69,12 @@ export class Actor {
     }).flat();
   }
 
-  // A few times of the motion and some vertices at each, for a camera to look for its place.
+  // Up to 25 times of the motion and some 200 vertices at each, for a camera to look for its place.
   posed() {
-    return Array.from({ length: 9 }, (_, part) => {
-      const time = (part / 8) * this.duration;
-      const points = this.meshes.flatMap((mesh) => this.vertices(time, mesh, Math.ceil(mesh.geometry.attributes.position.count / 300)));
+    const count = Math.min(this.motion.frames, 25);
+    return Array.from({ length: count }, (_, part) => {
+      const time = (part / Math.max(count - 1, 1)) * this.duration;
+      const points = this.meshes.flatMap((mesh) => this.vertices(time, mesh, Math.ceil(mesh.geometry.attributes.position.count / 200)));
       return { time, points };
     });
   }
