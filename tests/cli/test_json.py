@@ -71,6 +71,15 @@ def test_stages_print_what_they_did(akd, ran):
     agrees(akd("render", f"{WALK}/distill.h5", "--size", "64x48", "--sheet-frames", "2", "--json").json, "export")
 
 
+def test_pictures_and_a_suite(akd, ran):
+    assert akd("distill", "-p", "a tiger walking").code == 0
+    agrees(drawn := akd("render", "--picture", "onion", "--size", "64x48", "--json").json, "export")
+    assert drawn["pictures"] == ["onion"]
+    flags = ("--assets", "tiger", "--prompts", "walking", "--seeds", "1", "--out", "suite")
+    agrees(done := akd("evaluate", "--suite", *flags, "--json").json, "suite")
+    assert len(done["results"]) == 1
+
+
 def test_commands_that_look(akd, ran):
     assert akd("distill", "-p", "a tiger walking").code == 0
     agrees(akd("status", "--json").json, "status")
