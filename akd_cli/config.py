@@ -25,13 +25,15 @@ def config(
 
     Which values an artifact was made with, and which of them were given by flags, akd inspect shows.
     """
-    from schemas.errors import MissingError
+    from schemas.errors import InputError, MissingError
 
     from . import settings
     from .console import Console, table
     from .workspace import resolve
 
     if template:
+        if options.json:
+            raise InputError("--template: is TOML, not JSON;", "leave out --json, or leave out --template for the values as JSON.")
         print(settings.template(), end="")
         return
     try:

@@ -146,7 +146,8 @@ def template() -> str:
         lines += ["", f"[{stage}]"]
         for field in dataclasses.fields(kind):
             default = "..." if field.default is None else _text(field.default)
-            lines += [f"# {help_text(field.metadata)}", f"#{key_of(field)} = {default}"]
+            choices = f" One of {', '.join(field.metadata['choices'])}." if field.metadata.get("choices") else ""
+            lines += [f"# {help_text(field.metadata)}{choices}", f"#{key_of(field)} = {default}"]
     return "\n".join(lines) + "\n"
 
 

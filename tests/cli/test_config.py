@@ -176,6 +176,7 @@ def test_config_shows_where_values_come_from(akd, ran):
 
 def test_the_template_is_valid_with_and_without_its_comments(akd, ran):
     text = akd("config", "--template").out
+    assert akd("config", "--template", "--json").code == 2 and "One of anatomy, free." in text
     assert set(tomllib.loads(text)) == set(STAGES)
     write(re.sub(r"^#([a-z-]+ = (?!\.\.\.))", r"\1", text, flags=re.M))
     found = settings.read()
