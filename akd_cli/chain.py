@@ -66,7 +66,7 @@ STAGES = {
         Stage("asset", (), "asset.h5", ("asset.glb",), "schemas.asset:Asset"),
         Stage("rig", ("asset",), "rig.h5", ("rig.glb", "rig.png"), "schemas.rig:Rig"),
         Stage("skin", ("asset", "rig"), "skin.h5", ("skin.glb", "skin.png"), "schemas.skin:Skin"),
-        Stage("splat", ("asset", "skin"), "splat.h5", ("splat.ply",), "schemas.splat:Splat"),
+        Stage("splat", ("asset", "skin"), "splat.h5", ("splat.ply", "splat.spz"), "schemas.splat:Splat"),
         Stage("distill", ("rig", "splat"), "distill.h5", ("distill.glb",), "schemas.motion:Motion", in_motion=True),
         Stage("track", ("rig", "distill"), "track.h5", ("track.glb",), "schemas.track:Track", in_motion=True),
         Stage("render", ("asset", "rig", "skin", "splat", "track"), "render.json", ("render.mp4", "render.png"), "akd_cli.video:Video", in_motion=True),

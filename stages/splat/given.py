@@ -1,4 +1,4 @@
-"""Kernels that the user brings: a 3DGS .ply (of photographs, say) bound to the surface of the reference mesh."""
+"""Kernels that the user brings: a 3DGS .ply or .spz (of photographs, say) bound to the surface of the reference mesh."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from scipy.spatial import cKDTree
 
-from schemas import ply
+from schemas import ply, spz
 from schemas.asset import Asset
 from schemas.errors import InputError
 from stages.body import quaternion
+from stages.view import harmonics
 
 from .start import scattered
 
@@ -19,23 +20,27 @@ _SAMPLES, _NEAREST = 40_000, 8  # points on the surface, and how many of their t
 
 
 def load(path: str | os.PathLike[str], asset: Asset) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, np.ndarray]:
-    """Read kernels that lie in the frame of the asset's file, or in akd's own (as `akd splat` writes them): where they fit.
+    """Read kernels of a .ply or .spz that lie in the frame of the asset's file, or in akd's own (as `akd splat` writes them): where they fit.
 
     Returns:
-        As `schemas.ply.read`, in akd's frame; then `nearest` of their centres.
+        As `schemas.ply.read`, harmonics and all, in akd's frame; then `nearest` of their centres.
 
     Raises:
         MissingError, InputError: As `schemas.ply.read`.
     """
-    own, placed = ply.read(path), np.asarray(asset.transform, np.float64)
+    own = spz.read(path) if os.fspath(path).lower().endswith(".spz") else ply.read(path)
+    placed = np.asarray(asset.transform, np.float64)
     scale = np.cbrt(np.linalg.det(placed[:3, :3]))
-    turn = quaternion.from_matrix(torch.from_numpy(placed[:3, :3] / scale))
+    rotation = torch.from_numpy(placed[:3, :3] / scale)
+    turn = quaternion.from_matrix(rotation)
     moved = {
         **own,
         "means": own["means"] @ placed[:3, :3].T + placed[:3, 3],
         "rotations": quaternion.multiply(turn.expand(len(own["means"]), 4), torch.from_numpy(own["rotations"])).numpy(),
         "scales": own["scales"] * scale,
     }
+    if "harmonics" in own:
+        moved["harmonics"] = harmonics.rotated(torch.from_numpy(own["harmonics"]), rotation).numpy()
     found = [(kernels, *nearest(asset, kernels["means"])) for kernels in (moved, own)]
     return min(found, key=lambda one: float(np.median(one[3])))
 

@@ -18,12 +18,18 @@ from stages.body import quaternion
 from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
 from stages.view import cuda
-from stages.view.mesh import brightness, surface_colors
+from stages.view.mesh import brightness
 from stages.view.texture import SurfaceShader
 
 from . import given, optimise
+from .densify import FIRST, Densifier
+from .kernels import Kernels
 from .params import Params
 from .start import OPACITY, SPREAD, THICKNESS, Start, automatic_count, frames, sample, sunk
+from .views import photograph, pixel_size
+
+VIEWERS = {"classic_1x": {}, "classic_4x": {"supersample": 4}}
+"""Image models of the report beside the fit's own: a 3DGS viewer at the size of the views, and four times as large."""
 
 
 @one_torch_thread()
@@ -43,24 +49,7 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
     if splats is not None:
         return _given(asset, skin, params, splats)
     device, clock = choose_device(params.device), time.monotonic()
-    rng = np.random.default_rng(params.seed)
-    pixel = optimise.pixel_size(asset, params.size)
-    start = sample(asset, count_of(asset, params, pixel), rng)
-    start = _without_holes(asset, start)
-    kernels = _initial(asset, start, params.shaded)
-    kernels.means = torch.as_tensor(sunk(asset, start, pixel)).float()
-    kernels = kernels.to(device)
-    report: dict[str, float] = {"kernels": len(start.means), "views": params.views}
-    if params.iterations:
-        views = optimise.photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress).to(device)
-        everything = torch.arange(len(views.images))
-        held, seen = views.pick(everything[: optimise.HELD_OUT]), views.pick(everything[optimise.HELD_OUT :])
-        report["psnr_start"] = optimise.psnr(kernels, held)
-        generator = torch.Generator().manual_seed(params.seed)
-        spacing, anchors = torch.as_tensor(start.spacing).float().to(device), torch.as_tensor(start.means).float().to(device)
-        kernels = optimise.fit(kernels, spacing, anchors, seen, params.iterations, generator, progress)
-        report["psnr"] = optimise.psnr(kernels, held)
-        report["psnr_foreground"] = optimise.psnr(kernels, held, foreground=True)
+    kernels, start, report = _fitted(asset, params, device, progress)
     report["seconds"] = round(time.monotonic() - clock, 2)
     kernels, weights = kernels.to("cpu"), bind(asset, skin, start.faces, start.barycentric)
     turns = torch.nn.functional.normalize(kernels.rotations, dim=1)
@@ -77,14 +66,40 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
     ).stamped(params=params, seed=params.seed)
 
 
+def _fitted(asset: Asset, params: Params, device: str, progress: Progress) -> tuple[Kernels, Start, dict[str, float]]:
+    """Kernels, the points of the surface that they belong to, and figures of held-out views."""
+    rng, pixel = np.random.default_rng(params.seed), pixel_size(asset, params.size)
+    wanted, shader = count_of(asset, params, pixel), SurfaceShader(asset)
+    start = sample(asset, round(FIRST * wanted) if params.iterations else wanted, rng)
+    start = _without_holes(start, shader)
+
+    def begin(points: Start) -> Kernels:
+        return initial(asset, points, params.shaded, pixel, shader).to(device)
+
+    kernels = begin(start)
+    report: dict[str, float] = {"kernels": len(start.means), "views": params.views}
+    if not params.iterations:
+        return kernels, start, report
+    views = photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress).to(device)
+    everything = torch.arange(len(views.images))
+    held, seen = views.pick(everything[: optimise.HELD_OUT]), views.pick(everything[optimise.HELD_OUT :])
+    report["psnr_start"] = optimise.psnr(kernels, held)
+    generator, densifier = torch.Generator().manual_seed(params.seed), Densifier(asset, start, wanted, begin, shader, rng)
+    spacing, anchors = torch.as_tensor(start.spacing).float().to(device), torch.as_tensor(start.means).float().to(device)
+    kernels = optimise.fit(kernels, spacing, anchors, seen, params.iterations, generator, progress, densifier)
+    report |= {"kernels": len(kernels.means), "psnr": optimise.psnr(kernels, held), "psnr_foreground": optimise.psnr(kernels, held, foreground=True)}
+    for name, options in VIEWERS.items():
+        report[f"psnr_foreground_{name}"] = optimise.psnr(kernels, held, foreground=True, options=options)
+    return kernels, densifier.start, report
+
+
 def count_of(asset: Asset, params: Params, pixel: float) -> int:
     """The number of kernels that `params` asks for, where a pixel of the views spans so many metres."""
     return automatic_count(asset, pixel) if params.kernels == "auto" else int(params.kernels)
 
 
-def _without_holes(asset: Asset, start: Start) -> Start:
+def _without_holes(start: Start, shader: SurfaceShader) -> Start:
     """The start without the points that alpha masks cut out; as it is if they cut out everything."""
-    shader = SurfaceShader(asset)
     keep = shader.opaque(start.faces, start.barycentric) if shader.masked else np.ones(len(start.faces), bool)
     if keep.all() or not keep.any():
         return start
@@ -121,14 +136,15 @@ def _given(asset: Asset, skin: Skin, params: Params, path: str | os.PathLike[str
     return Splat(name=asset.name, **arrays, faces=faces[near], weights=weights, report=report).stamped(params=params, seed=params.seed)
 
 
-def _initial(asset: Asset, start: Start, shaded: bool) -> optimise.Kernels:
-    color = surface_colors(asset, start.faces, start.barycentric)
+def initial(asset: Asset, start: Start, shaded: bool, pixel: float, shader: SurfaceShader) -> Kernels:
+    """Kernels as the fit begins with them: flat on the surface and of its colour; a pixel of the views spans so many metres."""
+    color = shader(start.faces, start.barycentric)
     if shaded:
         color = np.clip(color * brightness(start.normals), 0, 1)
     spread = start.spacing[:, None] * np.array([SPREAD, SPREAD, SPREAD * THICKNESS])
     count = len(start.means)
-    return optimise.Kernels(
-        means=torch.as_tensor(start.means).float(),
+    return Kernels(
+        means=torch.as_tensor(sunk(asset, start, pixel)).float(),
         rotations=quaternion.from_matrix(frames(start.normals)).float(),
         scales=torch.as_tensor(np.log(spread)).float(),
         opacities=torch.full((count,), float(np.log(OPACITY / (1 - OPACITY)))),

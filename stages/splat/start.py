@@ -19,8 +19,8 @@ from stages.view.mesh import depth_inside
 OVERSAMPLE = 5
 RADIUS = 0.71  # of sqrt(area per kernel): thinning to this distance leaves the wanted number within a few percent
 SPREAD, THICKNESS, OPACITY = 0.5, 0.1, 0.97
-GAP = 1.9  # pixels of a view between neighbours: fewer lose detail, more do not help, as a kernel is drawn no finer
-INWARD = 1.1  # pixels of a view that kernels start below the surface: drawn a pixel wide, they then end where it ends
+GAP = 1.55  # pixels of a view between neighbours: fewer lose detail, more do not help, as a kernel is drawn no finer
+INWARD = 0.2  # pixels of a view that kernels start below the surface: drawn a third of a pixel wide, they then end where it ends
 DEEPEST = 0.35  # of the way to the other side: thin parts keep two sides
 
 

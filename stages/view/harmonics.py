@@ -31,6 +31,32 @@ def basis(directions: torch.Tensor, degree: int) -> torch.Tensor:
     return torch.stack(terms, -1)
 
 
+def whole(colors: torch.Tensor, harmonics: torch.Tensor | None) -> torch.Tensor:
+    """Coefficients of every degree of a splat's colours and harmonics. [(N, 3), (N, K, 3) -> (N, 1 + K, 3)]"""
+    first = ((colors - 0.5) / _C0)[:, None]
+    return first if harmonics is None else torch.cat([first, harmonics.to(first)], 1)
+
+
+def rotated(harmonics: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """The coefficients after the kernels have turned: their functions on the sphere turn with them.
+
+    Parameters:
+        harmonics: Of degree 1 and up. [(N, 3 | 8 | 15, 3)]
+        turns: One for all, or one each. [(3, 3) or (N, 3, 3)]
+
+    Returns:
+        [(N, 3 | 8 | 15, 3)]. Exact: the basis turns within each degree, so values on 48 directions determine it.
+    """
+    degree = DEGREES[harmonics.shape[1] + 1]
+    index = torch.arange(48, dtype=torch.float64)
+    height, angle = 1 - (2 * index + 1) / 48, 2.399963229728653 * index  # the golden angle: even over the sphere
+    flat = (1 - height**2).sqrt()
+    directions = torch.stack([flat * angle.cos(), flat * angle.sin(), height], 1)
+    back = directions @ turns.double()  # rows R^T d: where on the unturned sphere a direction was
+    solve = torch.linalg.pinv(basis(directions, degree)[:, 1:])
+    return (solve @ (basis(back, degree)[..., 1:] @ harmonics.double())).to(harmonics)
+
+
 def nearest_rotation(linear: torch.Tensor, steps: int = 12) -> torch.Tensor:
     """The rotation nearest to each matrix of positive determinant. [(..., 3, 3) -> (..., 3, 3)]
 

@@ -126,7 +126,7 @@ def test_a_kill_before_the_views_is_mended_without_running_the_stage(akd, ran, m
     with monkeypatch.context() as patch:
         patch.setattr(splat, "write_views", killed)
         assert akd("splat", model).code == 130
-    assert states(akd)["splat"] == ("stale", "splat.ply is missing")
+    assert states(akd)["splat"] == ("stale", "splat.ply is missing; splat.spz is missing")
     ran.clear()
     assert "again" in akd("splat").out and ran == [] and Path("runs/tetra/splat.ply").exists()
     # the artifact is newer than its view: a kill in a second run

@@ -14,6 +14,7 @@ from stages.rig.params import Params as RigParams
 from stages.skin import stage as skin_stage
 from stages.skin.params import Params as SkinParams
 from stages.splat import stage
+from stages.splat.kernels import FILTER
 from stages.splat.params import Params
 from stages.view.camera import orbit
 from stages.view.mesh import SurfaceShader, render_mesh
@@ -41,7 +42,7 @@ def pictures() -> tuple[torch.Tensor, torch.Tensor]:
     mesh = render_mesh(moved.numpy(), asset.faces, SurfaceShader(asset, texture_limit=4 * SIZE), camera, supersample=2)
     spread = skinning.covariances(quaternion.to_matrix(torch.from_numpy(splat.rotations)), torch.from_numpy(splat.scales))
     kernels = carry(torch.from_numpy(splat.means), spread, *(torch.from_numpy(a) for a in (splat.weights, splat.opacities, splat.colors)))
-    return mesh, torch.cat(render_posed(kernels, pose.rotations, pose.translations, camera, floor=None), -1)
+    return mesh, torch.cat(render_posed(kernels, pose.rotations, pose.translations, camera, floor=None, **FILTER), -1)
 
 
 def psnr(mesh: torch.Tensor, splats: torch.Tensor) -> torch.Tensor:
@@ -53,12 +54,12 @@ def psnr(mesh: torch.Tensor, splats: torch.Tensor) -> torch.Tensor:
 
 def test_every_pose_looks_like_the_mesh(pictures):
     quality = psnr(*pictures)
-    assert quality[-1] > 19  # at rest
-    assert quality.min() > quality[-1] - 1 and quality.mean() > quality[-1] - 0.5  # bending costs next to nothing
+    assert quality[-1] > 25  # at rest
+    assert quality.min() > 20 and quality.mean() > quality[-1] - 2  # bending opens creases a little
 
 
 def test_outlines_agree(pictures):
     mesh, splats = (image[..., 3] for image in pictures)
     overlap = torch.minimum(mesh, splats).sum((1, 2)) / torch.maximum(mesh, splats).sum((1, 2))
-    assert overlap.min() > 0.86
+    assert overlap.min() > 0.92
     assert (pictures[0][:-1, ..., 3] - pictures[0][-1:, ..., 3]).abs().mean() > 0.01  # the poses do differ

@@ -14,9 +14,10 @@ from schemas.asset import Asset
 from schemas.errors import InputError
 from schemas.params import check
 from schemas.skin import Skin
-from stages.splat import given, optimise, stage
+from stages.splat import given, stage
 from stages.splat.params import Params
 from stages.splat.start import frames, sample
+from stages.splat.views import pixel_size
 from tests.schemas import samples
 
 QUICK = Params(kernels="400", views=12, size=64, iterations=100)
@@ -63,7 +64,7 @@ def test_result_is_valid_and_better_than_its_start(result):
 def test_kernels_stay_on_the_surface_small_and_flat(result):
     _, splat = result
     depth = 0.5 - np.linalg.norm(splat.means - [0, 0.5, 0], axis=1)
-    pixel = optimise.pixel_size(ball(), QUICK.size)
+    pixel = pixel_size(ball(), QUICK.size)
     assert depth.max() < 2 * pixel and depth.min() > -0.5 * pixel  # a little below the surface: a kernel is drawn a pixel wide
     assert np.linalg.norm(splat.scales, axis=1).max() < 0.2
     assert np.median(splat.scales.min(1) / splat.scales.max(1)) < 0.5
@@ -117,9 +118,9 @@ def test_wrong_skin_and_flat_mesh_are_refused():
 
 def test_number_of_kernels_follows_area_and_resolution(result):
     asset, _ = result
-    coarse, fine = (stage.count_of(asset, dataclasses.replace(QUICK, kernels="auto", size=size), optimise.pixel_size(asset, size)) for size in (64, 128))
+    coarse, fine = (stage.count_of(asset, dataclasses.replace(QUICK, kernels="auto", size=size), pixel_size(asset, size)) for size in (64, 128))
     assert fine == pytest.approx(4 * coarse, rel=0.02)
-    assert coarse == pytest.approx(np.pi / (1.9 * 2.1 * 0.866 / 64) ** 2, rel=0.03)  # a sphere of 1 m across in its cube
+    assert coarse == pytest.approx(np.pi / (1.55 * 2.1 * 0.866 / 64) ** 2, rel=0.03)  # a sphere of 1 m across in its cube
     for wrong in ("many", "3", "-5", "2000000"):
         with pytest.raises(InputError, match=f"--kernels {wrong}"):
             check(dataclasses.replace(QUICK, kernels=wrong))
