@@ -15,6 +15,7 @@ from schemas.rig import Rig
 from schemas.splat import Splat
 from stages.body import kinematics, quaternion, skinning
 from stages.progress import SILENT, Progress
+from stages.view import harmonics
 
 from .pictures import forget
 
@@ -35,7 +36,8 @@ def posed(splat: Splat, pose: kinematics.Pose) -> Splat:
     """The splat in the pose of one frame.
 
     The blended map G of a Gaussian need not be a turn. G R diag(s) = U diag(s') V^T (singular values) gives the axes U
-    and extents s' of the ellipsoid that equation (2) makes of it: G R diag(s^2) R^T G^T = U diag(s'^2) U^T.
+    and extents s' of the ellipsoid that equation (2) makes of it: G R diag(s^2) R^T G^T = U diag(s'^2) U^T. Colours that
+    depend on the view turn with the rotation nearest to G.
     """
     linear, shift = skinning.blend(torch.from_numpy(splat.weights), pose)
     turn = quaternion.to_matrix(torch.from_numpy(splat.rotations))
@@ -43,4 +45,6 @@ def posed(splat: Splat, pose: kinematics.Pose) -> Splat:
     axes = axes * torch.stack([torch.ones(len(axes)), torch.ones(len(axes)), torch.det(axes).sign()], 1)[:, None]  # a mirrored axis is the same ellipsoid
     means = (linear[0] @ torch.from_numpy(splat.means)[:, :, None])[..., 0] + shift[0]
     turns = Rotation.from_matrix(axes.numpy()).as_quat()
-    return dataclasses.replace(splat, means=means.numpy(), rotations=turns.astype(np.float32), scales=extents.numpy().astype(np.float32))
+    seen = None if splat.harmonics is None else harmonics.rotated(torch.from_numpy(splat.harmonics), harmonics.nearest_rotation(linear[0].double())).numpy()
+    place = {"means": means.numpy(), "rotations": turns.astype(np.float32), "scales": extents.numpy().astype(np.float32)}
+    return dataclasses.replace(splat, **place, harmonics=seen)

@@ -20,6 +20,7 @@ from stages.render.pictures import write_gif, write_png_sequence, write_webm
 from stages.render.resample import in_place
 from stages.render.splats import posed, write_ply_sequence
 from stages.render.travel import split
+from stages.view import harmonics
 from tests.schemas import samples
 from tests.validator import assert_valid
 
@@ -156,6 +157,25 @@ def test_posed_gaussians_have_the_covariances_of_equation_2(tmp_path):
         found = np.einsum("nij,nj,nkj->nik", turn, read["scales"] ** 2, turn)
         np.testing.assert_allclose(found, carried[frame], atol=1e-5 * float(carried[frame].abs().max()))
     posed(splat, kinematics.Pose(*(part[:1] for part in (pose.rotations, pose.translations, pose.joints)))).validate()
+
+
+def test_posed_gaussians_turn_their_view_dependent_colours():
+    """Looked at in the pose, a kernel has the colour that the film finds for it."""
+    rng = np.random.default_rng(4)
+    splat = dataclasses.replace(samples.splat(), harmonics=rng.normal(size=(50, 15, 3)).astype(np.float32) * 0.1)
+    motion = samples.motion()
+    pose = kinematics.pose_of(motion, kinematics.Skeleton.from_rig(samples.rig()))
+    one = kinematics.Pose(*(part[3:4] for part in (pose.rotations, pose.translations, pose.joints)))
+    made = posed(splat, one)
+    linear, _ = skinning.blend(torch.from_numpy(splat.weights), one)
+    eye = torch.tensor([[0.3, 1.0, 4.0]])
+
+    def seen(one, gradient):
+        coefficients = harmonics.whole(torch.from_numpy(one.colors), torch.from_numpy(one.harmonics))
+        return harmonics.colors(coefficients, torch.from_numpy(made.means)[None], eye, gradient)
+
+    np.testing.assert_allclose(seen(made, None), seen(splat, linear), atol=1e-5)
+    assert (seen(made, None) - seen(splat, None)).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("rooted", [False, True])
