@@ -40,6 +40,7 @@ ENDS = {
     "batch.py": (("a tiger walking", "a wyvern walking"), [], "a wyvern walking: akd: "),
 }
 """By script: arguments, files that it leaves, words that it prints. In this order, so that each finds what the ones before made."""
+LONG = ("game_engine.sh", "stage_by_stage.sh", "own_asset.sh")
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,8 @@ def test_every_example_is_run_and_says_how_it_is_called():
 
 @pytest.mark.parametrize("name", ENDS)
 def test_example(folder, name):
+    if name in LONG and os.environ.get("AKD_TEST_EXAMPLES") == "quick":
+        pytest.skip("takes about 25 s of a core, and AKD_TEST_EXAMPLES=quick asks for the others alone")
     arguments, files, words = ENDS[name]
     environment = {key: value for key, value in os.environ.items() if key != "AKD_WORKSPACE"}
     environment |= {"PATH": f"{folder / 'bin'}:{environment['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
