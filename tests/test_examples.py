@@ -68,6 +68,8 @@ def test_example(folder, name):
     if name in LONG and os.environ.get("AKD_TEST_EXAMPLES") == "quick":
         pytest.skip("takes about 25 s of a core, and AKD_TEST_EXAMPLES=quick asks for the others alone")
     arguments, files, words = ENDS[name]
+    if any(str(one).startswith("runs/") and not (folder / one).exists() for one in arguments):
+        pytest.skip("reads what built_in.sh makes: run the whole file")
     environment = {key: value for key, value in os.environ.items() if key != "AKD_WORKSPACE"}
     environment |= {"PATH": f"{folder / 'bin'}:{environment['PATH']}", "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [*(["bash"] if name.endswith(".sh") else [sys.executable]), str(EXAMPLES / name), *arguments]
