@@ -9,14 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from schemas.roles import limb
-from stages.view.sketch import ABOVE, FRONT, INK, LEFT, PAPER, Samples, pixels, shaded
+from stages.view.sketch import ABOVE, FRONT, INK, LEFT, PAPER, Surface, pixels
 
 SIDES = {"left": (0, 114, 178), "right": (213, 94, 0), "": (0, 128, 96)}
 """Blue for the character's left, vermilion for its right, green for the middle (Okabe and Ito)."""
 
 UNSURE = 0.5  # joints of less confidence are drawn hollow
 _FINE = 2  # drawn so many times larger, then averaged
-_SAMPLES = 120_000
 
 
 def draw(points: np.ndarray, faces: np.ndarray, rig: Any, size: int = 480) -> Image.Image:
@@ -31,10 +30,10 @@ def draw(points: np.ndarray, faces: np.ndarray, rig: Any, size: int = 480) -> Im
     points = np.asarray(points, np.float64)
     low, high = points.min(0), points.max(0)
     middle, extent = 0.5 * (low + high), float((high - low).max())
-    samples, normals = Samples(points, np.asarray(faces), _SAMPLES).at(points)
+    surface = Surface(points, np.asarray(faces))
     sheet = Image.new("RGB", (3 * size, size), PAPER)
     for index, (title, turn) in enumerate((("front", FRONT), ("from the left", LEFT), ("from above", ABOVE))):
-        image = shaded((samples - middle) @ turn.T, normals @ turn.T, extent, _FINE * size)
+        image = surface.picture((points - middle) @ turn.T, extent, _FINE * size)
         canvas = ImageDraw.Draw(image)
         _bones(canvas, rig, lambda place, turn=turn: pixels((place - middle) @ turn.T, extent, _FINE * size))
         canvas.text((12 * _FINE, 8 * _FINE), title, INK, font_size=13 * _FINE)

@@ -9,11 +9,10 @@ from PIL import Image, ImageDraw
 
 from schemas.rig import Rig
 from schemas.roles import limb
-from stages.view.sketch import INK, PAPER, SLANTED, Samples, shaded
+from stages.view.sketch import INK, PAPER, SLANTED, Surface
 
 _MOST_POINTS = 40_000  # vertices that are posed to measure; of more, every n-th face counts
 _RED = np.array([1.0, 0.45, 0.35])
-_SAMPLES = 150_000
 _FINE = 2
 
 # pose -> (roles or segments, axis of the compound joint, degrees on the left or in the middle, on the right)
@@ -105,13 +104,12 @@ def sheet(points: np.ndarray, faces: np.ndarray, rig: Rig, weights: np.ndarray, 
     found = {name: angles for name, angles in poses(rig).items() if name == "rest" or not rest_only}
     columns = min(len(found), 4)
     image = Image.new("RGB", (columns * size, -(-len(found) // columns) * size), PAPER)
-    samples = Samples(points, np.asarray(faces), _SAMPLES)
+    surface = Surface(points, np.asarray(faces))
     for index, (name, angles) in enumerate(found.items()):
         moved, turns = _posed(points, rig, weights, angles)
         flipped, _ = inverted(points, moved, faces, weights, turns)
-        places, normals = samples.at(moved)
-        tint = np.where(flipped[samples.face, None], _RED, 1.0)
-        one = shaded((places - middle) @ SLANTED.T, normals @ SLANTED.T, extent, _FINE * size, tint)
+        tint = np.where(flipped[:, None], _RED, 1.0)
+        one = surface.picture((moved - middle) @ SLANTED.T, extent, _FINE * size, tint)
         ImageDraw.Draw(one).text((12 * _FINE, 8 * _FINE), name, INK, font_size=13 * _FINE)
         image.paste(one.reduce(_FINE), (index % columns * size, index // columns * size))
     return image

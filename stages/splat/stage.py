@@ -17,7 +17,7 @@ from schemas.splat import Splat
 from stages.body import quaternion
 from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
-from stages.view import cuda
+from stages.view import cuda, warm
 from stages.view.mesh import brightness
 from stages.view.texture import SurfaceShader
 
@@ -68,6 +68,8 @@ def run(asset: Asset, skin: Skin, params: Params, progress: Progress = SILENT, s
 
 def _fitted(asset: Asset, params: Params, device: str, progress: Progress) -> tuple[Kernels, Start, dict[str, float]]:
     """Kernels, the points of the surface that they belong to, and figures of held-out views."""
+    if device == "cpu" and params.iterations and warm.pending():
+        progress.note(warm.MESSAGE)
     rng, pixel = np.random.default_rng(params.seed), pixel_size(asset, params.size)
     wanted, shader = count_of(asset, params, pixel), SurfaceShader(asset)
     start = sample(asset, round(FIRST * wanted) if params.iterations else wanted, rng)

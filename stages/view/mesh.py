@@ -12,7 +12,7 @@ from schemas.errors import InputError, MissingError
 from .camera import Camera
 from .texture import SurfaceShader, surface_colors
 
-__all__ = ["SurfaceShader", "brightness", "depth_inside", "render_mesh", "surface_colors"]
+__all__ = ["SurfaceShader", "brightness", "cast", "depth_inside", "render_mesh", "surface_colors", "vertex_normals"]
 
 Shade = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
@@ -65,7 +65,7 @@ def render_mesh(
         if scene is None or vertices.ndim == 3:
             points = vertices[frame] if vertices.ndim == 3 else vertices
             scene = _scene(points, faces)
-            normals = _vertex_normals(points, faces, weld) if shaded else None
+            normals = vertex_normals(points, faces, weld) if shaded else None
         one = Camera(camera.view[frame : frame + 1].detach().cpu().float(), camera.intrinsics[frame : frame + 1].detach().cpu().float(), width, height)
         rows, columns = one.around(points)  # nothing of the mesh is seen elsewhere
         rays = one.rays(s)[0, s * rows.start : s * rows.stop, s * columns.start : s * columns.stop]
@@ -127,6 +127,16 @@ def _cast(scene, origin: np.ndarray, directions: np.ndarray, solid: Callable | N
     return hit, face[hit], weights(hit)
 
 
+def cast(vertices: np.ndarray, faces: np.ndarray, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """First hits of any rays: indices of the rays that hit (M,), faces (M,), barycentric weights (M, 3). [m, (R, 3), (R, 3)]"""
+    found = _scene(np.asarray(vertices, np.float32), faces).run(
+        np.ascontiguousarray(origins, np.float32), np.ascontiguousarray(directions, np.float32), output=True
+    )
+    hit = np.flatnonzero(found["primID"] >= 0)
+    u, v = found["u"][hit], found["v"][hit]
+    return hit, found["primID"][hit], np.stack([1 - u - v, u, v], -1)
+
+
 def depth_inside(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, normals: np.ndarray) -> np.ndarray:
     """How far it is from points on the surface to the other side, straight in; infinite where there is none.
 
@@ -142,7 +152,7 @@ def depth_inside(vertices: np.ndarray, faces: np.ndarray, points: np.ndarray, no
     return np.where(found["primID"] >= 0, found["tfar"].astype(np.float64), np.inf)
 
 
-def _vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray | None) -> np.ndarray:
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray, weld: np.ndarray | None) -> np.ndarray:
     """Unit normals weighted by area. [(V, 3)]"""
     corners = vertices[faces].astype(np.float64)
     weighted = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
