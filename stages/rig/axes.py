@@ -43,6 +43,8 @@ _LIMB_LIMITS = {
     ("leg", "foot"): ((-80, 80), (-30, 30), (-80, 80)),
 }
 _UNKNOWN = ((-60, 60), (-45, 45), (-60, 60))
+_ARM_IN, _ARM_UP = 10.0, 170.0  # degrees: how far an upper arm goes past hanging, into the body, and up from there
+_OVERHEAD = 115.0  # degrees: beyond, an arm points up, and its axes are others
 _FREE = np.pi
 _SIDEWAYS = 0.5  # a bone whose lateral axis keeps less than this in the plane across it lies sideways
 
@@ -75,8 +77,20 @@ def _raised(along: np.ndarray) -> np.ndarray:
     return x + np.cross(axis, x) + np.cross(axis, np.cross(axis, x)) / (1 + cosine)
 
 
-def limits(roles: list[str], kind: str = "anatomy") -> np.ndarray:
-    """Lowest and highest angle about each axis, by role; the root, whose turn is free, and "free" get a full turn. [rad, (J, 3, 2)]"""
+def _lowering(along: np.ndarray) -> tuple[float, float]:
+    """How far a left upper arm goes up and down sideways from where it is held: from overhead to a little past hanging. [deg]"""
+    raised = float(np.degrees(np.arctan2(along[0], -along[1])))  # from hanging, outward
+    if abs(raised) > _OVERHEAD:
+        return _LIMB_LIMITS["arm", "upper"][2]
+    return min(raised - _ARM_UP, -_ARM_IN), max(raised + _ARM_IN, _ARM_IN)
+
+
+def limits(roles: list[str], kind: str = "anatomy", along: np.ndarray | None = None) -> np.ndarray:
+    """Lowest and highest angle about each axis, by role; the root, whose turn is free, and "free" get a full turn. [rad, (J, 3, 2)]
+
+    Parameters:
+        along: Directions of the bones at rest, of any length: how far an arm may be lowered depends on how it is held. [(J, 3)]
+    """
     result = np.empty((len(roles), 3, 2))
     for joint, role in enumerate(roles):
         if joint == 0 or kind == "free":
@@ -88,6 +102,8 @@ def limits(roles: list[str], kind: str = "anatomy") -> np.ndarray:
         else:
             side, group, segment = parts
             degrees = np.array(_LIMB_LIMITS["leg" if group.startswith("leg") else group, segment], float)
+            if (group, segment) == ("arm", "upper") and along is not None:
+                degrees[2] = _lowering(along[joint] if side == "left" else along[joint] * [-1, 1, 1])
             if side == "right":
                 degrees[2] = -degrees[2, ::-1]
         result[joint] = np.radians(degrees)

@@ -69,7 +69,7 @@ def trial(prior: Any, body_seed: int, gait: str, seed: int, overrides: dict[str,
     from stages.rig.axes import limits
 
     body = bodies.random_body(body_seed, "quadruped")
-    body.rig.limits = limits(body.rig.roles).astype(np.float32)
+    body.rig.limits = limits(body.rig.roles, along=body.rig.tails - body.rig.positions).astype(np.float32)
     begin = time.process_time()
     motion = run(body.rig, bodies.as_splat(body), f"an animal {gait}", Params(seed=seed, **overrides), prior=prior)
     figures = analyse(body.rig, motion)

@@ -171,7 +171,7 @@ class Subject:
 
     def __init__(self, seed: int, motion: str) -> None:
         body = bodies.random_body(seed, "quadruped")
-        body.rig.limits = limits(body.rig.roles).astype(np.float32)
+        body.rig.limits = limits(body.rig.roles, along=body.rig.tails - body.rig.positions).astype(np.float32)
         self.rig, self.motion = body.rig, motion
         clip = data.clip_of(body, motion, np.random.default_rng([seed, 0xAE]))
         self.skeleton, self.scene = Skeleton.from_rig(body.rig), ModelConfig().scene()

@@ -83,7 +83,7 @@ def trial(prior: Any, arm: str, number: int, gait: str) -> dict[str, Any]:
     from stages.rig.axes import limits
 
     body = bodies.random_body(number, "quadruped")
-    body.rig.limits = limits(body.rig.roles).astype(np.float32)
+    body.rig.limits = limits(body.rig.roles, along=body.rig.tails - body.rig.positions).astype(np.float32)
     prompt, flags = f"an animal {gait}", dict(ARMS[arm])
     length = default_speed(body.rig, prompt)[0] * SECONDS
     if arm == "path":

@@ -116,7 +116,7 @@ def subject_of(name: str, kind: str) -> tuple[Any, Any, str]:
     from stages.rig.axes import limits
 
     body = bodies.random_body(int(name), kind)
-    body.rig.limits = limits(body.rig.roles).astype(np.float32)
+    body.rig.limits = limits(body.rig.roles, along=body.rig.tails - body.rig.positions).astype(np.float32)
     return body.rig, bodies.as_splat(body), "animal"
 
 

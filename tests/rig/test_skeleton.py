@@ -144,3 +144,18 @@ def test_cuboids_are_never_flat() -> None:
     heads = np.array([[0.0, 1, 0], [5, 1, 5]])
     centers, half, _ = cuboids.fit(np.array([-1, 0]), heads, heads, np.tile(np.eye(3), (2, 1, 1)), ["", ""], points * (1, 1, 0))
     assert np.isfinite(centers).all() and half.min() > 1e-3
+
+
+@pytest.mark.parametrize(("raised", "lower", "upper"), [(0, -170, 10), (45, -125, 55), (90, -80, 100), (110, -60, 120)])
+def test_arms_are_lowered_to_the_body_and_no_further(raised: float, lower: float, upper: float) -> None:
+    along = np.array([np.sin(np.radians(raised)), -np.cos(np.radians(raised)), 0.0])
+    roles = ["pelvis", "left_arm_upper", "right_arm_upper"]
+    found = np.degrees(limits(roles, along=np.array([[0, 1, 0], along, along * [-1, 1, 1]])))
+    np.testing.assert_allclose(found[1, 2], [lower, upper], atol=1e-9)
+    np.testing.assert_allclose(found[2, 2], [-upper, -lower], atol=1e-9)
+    # the sign is that of the joint's own axis: the upper bound brings the arm a little past hanging, to the body's middle
+    turn = frames(np.array([-1, 0]), np.zeros((2, 3)), np.array([[0.0, 1, 0], along]))[1]
+    angle = np.radians(upper)
+    axis = turn[:, 2]
+    lowered = along * np.cos(angle) + np.cross(axis, along) * np.sin(angle) + axis * (axis @ along) * (1 - np.cos(angle))
+    np.testing.assert_allclose(lowered, [-np.sin(np.radians(10)), -np.cos(np.radians(10)), 0], atol=1e-9)
