@@ -17,5 +17,5 @@ class Params:
         choices=("auto", "file", "quadruped", "biped", "dinosaur", "bird", "insect", "spider", "fish", "snake"),
     )
     keep_joints: bool = param(False, "keep joints that move nothing (IK and pole targets, bone ends) and their parents as the file has them")
-    limits: str = param("anatomy", "Joint limits: by role (anatomy), or free", choices=("anatomy", "free"))
+    limits: str = param("anatomy", "joint limits: by role (anatomy), or free", choices=("anatomy", "free"))
     category: str = param("", "what the character is (quadruped, biped, bird, dinosaur, insect, spider, snake, fish); default: from the skeleton")
