@@ -94,3 +94,18 @@ def colors(coefficients: torch.Tensor, means: torch.Tensor, camera_positions: to
     if linear is not None and degree > 0:
         direction = (nearest_rotation(linear).transpose(-1, -2) @ direction[..., None])[..., 0]
     return (0.5 + torch.einsum("fnk,nkc->fnc", basis(direction, degree), coefficients)).clamp(min=0)
+
+
+def seen(
+    own: torch.Tensor, harmonics: torch.Tensor | None, means: torch.Tensor, camera_positions: torch.Tensor, linear: torch.Tensor | None = None
+) -> torch.Tensor:
+    """What `rasterize.render` takes as colours of a splat: its own where it has no harmonics, else those seen in each frame.
+
+    Parameters:
+        own, harmonics: `colors` and `harmonics` of the splat. [(N, 3), (N, K, 3)]
+        means, camera_positions, linear: See `colors`.
+
+    Returns:
+        [(N, 3) or (F, N, 3)]
+    """
+    return own if harmonics is None else colors(whole(own, harmonics), means, camera_positions, linear)

@@ -126,6 +126,9 @@ def test_turned_harmonics_show_what_was_seen_from_there_before():
         torch.testing.assert_close(after, before, atol=1e-10, rtol=0)
     whole = harmonics.whole(torch.full((6, 3), 0.7, dtype=torch.float64), coefficients)
     seen = harmonics.colors(whole, torch.zeros(1, 6, 3, dtype=torch.float64), -3 * directions[:1])
+    again = harmonics.seen(torch.full((6, 3), 0.7, dtype=torch.float64), coefficients, torch.zeros(1, 6, 3, dtype=torch.float64), -3 * directions[:1])
+    torch.testing.assert_close(again, seen)
+    assert harmonics.seen(whole[:, 0], None, whole[None, :, 0], directions).shape == (6, 3)
     torch.testing.assert_close(seen[0], (0.7 + harmonics.basis(directions[:1], 3)[:, 1:] @ coefficients)[:, 0].clamp(min=0))
 
 

@@ -164,14 +164,14 @@ def test_cuda_backend_without_a_gpu_says_the_way_out():
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: gsplat has no CPU backend")
-@pytest.mark.parametrize("antialiased", [False, True])
-def test_backends_agree_on_the_image_and_every_gradient(antialiased):
+@pytest.mark.parametrize("options", [{}, {"antialiased": True}, {"antialiased": True, "dilation": 0.1}, {"supersample": 2}])
+def test_backends_agree_on_the_image_and_every_gradient(options):
     inputs = random_scene(2, 300, 0.04, 5, torch.float32)
     results = []
     for backend in ("cpu", "cuda"):
         camera = front(80, 60, 2)
         leaves = [t.clone().requires_grad_() for t in [*inputs, camera.view]]
-        rgb, alpha = render(*leaves[:4], Camera(leaves[4], camera.intrinsics, 80, 60), antialiased=antialiased, backend=backend)
+        rgb, alpha = render(*leaves[:4], Camera(leaves[4], camera.intrinsics, 80, 60), **options, backend=backend)
         (rgb.square().sum() + alpha.square().sum()).backward()
         results.append([rgb.detach(), alpha.detach(), *(t.grad for t in leaves)])
     for ours, theirs in zip(*results, strict=True):
