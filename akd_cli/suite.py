@@ -278,7 +278,7 @@ def write(plan: Plan, results: list[dict[str, Any]], gallery: Any) -> list[Path]
         "suite.csv": scores.csv_text(results),
         "suite.json": json.dumps(content, indent=1) + "\n",
         "suite.md": scores.markdown(scores.table(results)) + f"\n\n{scores.sentence(found)}\n",
-        "index.html": gallery.page(results, f"{plan.prior}, {plan.seeds} seed{'s' if plan.seeds > 1 else ''}"),
+        "index.html": gallery.page(results, f"Prior {plan.prior}, {plan.seeds} seed{'s' if plan.seeds > 1 else ''}, {len(plan.assets)} assets"),
     }
     for name, text in texts.items():
         write_text(plan.out / name, text)
