@@ -160,16 +160,31 @@ def plant(contacts: Contacts, corners: np.ndarray, clearance: float = 0.0) -> np
         for first, last in runs(down):
             path = np.vstack([np.zeros((1, 3)), np.cumsum((later - here)[first:last, number], axis=0)])
             shift[first : last + 1] = path.mean(0) - path
-        shift[:, 1] = np.where(down, -corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1), 0)
-        for axis in range(3):
+        low = corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1)
+        levels = low.copy()
+        for first, last in runs(down):
+            levels[first : last + 1] = np.median(low[first : last + 1])
+        # a swinging foot keeps its height above the level of its stances, not above where it was when it left the ground
+        shift[:, 1] = np.where(down, -low, -np.interp(frames, frames[down], levels[down]))
+        for axis in (0, 2):
             shift[:, axis] = np.interp(frames, frames[down], shift[down, axis])
-        low = corners[:, foot.bones][..., 1].reshape(len(corners), -1).min(1) + shift[:, 1]
-        for first, last in runs(~down):
-            if first > 0 and last < len(corners) - 1:
-                arc = clearance * np.sin(np.pi * np.arange(1, last - first + 2) / (last - first + 2))
-                shift[first : last + 1, 1] += np.maximum(arc - low[first : last + 1], 0)
+        low = low + shift[:, 1]
+        shift[:, 1] += np.maximum(clearance * _swing(down) - low, 0) * ~down
         planted[:, foot.leg] += (shift[:, None] * foot.shares[:, None])[:, :, None]
+    # a bone cannot go through the ground: the box around a shin reaches below the sole of a foot that pushes off
+    planted[..., 1] += np.maximum(-planted[..., 1].min(2, keepdims=True), 0)
     return planted
+
+
+def _swing(down: np.ndarray) -> np.ndarray:
+    """How far into a swing a foot is: 0 while it stands, 1 in the middle, and from there to the end of the clip that cuts it. [bool, (F,) -> (F,)]"""
+    part, end = np.zeros(len(down)), len(down) - 1
+    for first, last in runs(~down):
+        times, length = np.arange(1, last - first + 2), last - first + 2
+        if first == 0 or last == end:  # half a swing
+            times, length = (times if last == end else times[::-1]), 2 * length
+        part[first : last + 1] = np.sqrt(np.sin(np.pi * times / length))  # up and down steeply
+    return part
 
 
 def runs(flags: np.ndarray) -> list[tuple[int, int]]:

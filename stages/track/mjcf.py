@@ -66,6 +66,7 @@ def export(path: Path, rig: Rig, motion: Motion, track: Track) -> list[Path]:
     """
     known = {field.name for field in dataclasses.fields(Params)}
     params = Params(**{key: value for key, value in track.header.params.items() if key in known})
+    params = dataclasses.replace(params, upright=params.upright * track.report.get("help_left", 1.0))
     body = Body.from_rig(rig, density=params.density).with_limits_for(motion.angles)
     played = reference(body, track)
     memory = io.BytesIO()

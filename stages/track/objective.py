@@ -21,6 +21,11 @@ _CLEARANCE = 0.05
 _FLIGHT = 0.05
 """A motion whose first frame is higher than this begins in the air. [standing heights]"""
 
+_NEAR = 0.05
+"""Corners higher than this do not slip. [standing heights]"""
+_SINK = 2e-3
+"""Standing corners sink hardly so far under the weight; only what is deeper is held against a motion. [m]"""
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -165,17 +170,35 @@ def tracking_error(
 
 
 def slip(contacts: Contacts, joint: torch.Tensor, turn: torch.Tensor, corners: torch.Tensor, scale: float) -> torch.Tensor:
-    """Mean squared horizontal step of standing feet's contact corners from frame to frame, over `scale`^2."""
-    held = torch.from_numpy(contacts.held)
-    if not held.any():
-        return joint.sum() * 0
-    points, frames = corner_points(joint, turn, corners), torch.arange(len(joint) - 1)
-    total = joint.sum() * 0
+    """Mean squared horizontal steps from frame to frame of standing feet's corners near the ground, over `scale`^2.
+
+    Steps into and out of a stance belong to it. A corner counts the less the higher it is, not at all from `_NEAR`, at the
+    frame and half-way to the next: a foot may put its weight on another corner than the motion does, and has to leave the
+    ground before it swings forward.
+    """
+    total, count = joint.sum() * 0, max(int(contacts.held.sum()), 1)
+    standing, held = torch.from_numpy(contacts.down[1:] | contacts.down[:-1]), torch.from_numpy(contacts.held)
     for number, foot in enumerate(contacts.feet):
-        own = points[:, foot.bones].flatten(1, 2)
-        step = own[frames + 1, contacts.point[:-1, number]] - own[frames, contacts.point[:-1, number]]
-        total = total + (step[:, [0, 2]].square().sum(-1) * held[:, number]).sum()
-    return total / held.sum() / scale**2
+        own = corner_points(joint[:, foot.bones], turn[:, foot.bones], corners[foot.bones]).flatten(1, 2) / scale
+        step, height = own[1:] - own[:-1], own[..., 1]
+        near = _lowness(height[:-1]) * _lowness((height[1:] + height[:-1]) / 2)
+        near = torch.where(held[:, number, None], near.detach(), near)  # a foot is not to be lifted because it slips in its stance
+        total = total + ((step[..., [0, 2]].square().sum(-1) * near).sum(-1) * standing[:, number]).sum()
+    return total / (4 * count)
+
+
+def _lowness(height: torch.Tensor) -> torch.Tensor:
+    """1 on the ground, 0 from `_NEAR` on. [standing heights]"""
+    return (1 - height / _NEAR).clamp(0, 1)
+
+
+def sinking(joint: torch.Tensor, turn: torch.Tensor, corners: torch.Tensor) -> torch.Tensor:
+    """Squared depths of corners in the ground beyond `_SINK`, summed over corners, mean over simulation steps. [m^2]
+
+    In metres, whatever the size of the body: what is seen of it is absolute, and hard ground is hard for all.
+    """
+    low = joint[..., None, 1] + (corners @ turn[..., 1, :, None])[..., 0]
+    return (-low - _SINK).clamp_min(0.0).square().sum() / len(low)
 
 
 def roughness(control: torch.Tensor) -> torch.Tensor:

@@ -13,6 +13,7 @@ import torch
 from schemas.atomic import write_bytes
 from schemas.errors import InputError
 
+from .easing import faded, hardness, settles
 from .params import Params
 from .problem import Problem
 
@@ -26,6 +27,7 @@ class State:
     Attributes:
         values, best: Control, velocity, spin and rate of the stretch at work.
         history: One row of `COLUMNS` an iteration, of all stretches.
+        help: Share of the upright help that is left; what the first stretch ends with holds for all.
         slow: Factor on the learning rate, halved after a run that was not finite.
         stretch: Which one is at work.
         begin: State it begins with (`Problem.state_at`); empty for the first.
@@ -40,6 +42,7 @@ class State:
     best_loss: float = float("inf")
     best_iteration: int = 0
     iteration: int = 0
+    help: float = 1.0
     slow: float = 1.0
     history: list[list[float]] = dataclasses.field(default_factory=list)
     stretch: int = 0
@@ -61,6 +64,7 @@ class State:
 
     def leave(self, problem: Problem, frames: int, params: Params) -> None:
         """Keep the best controls of the first `frames` frames, and let the next stretch begin there."""
+        problem.simulator.ease(help=self.help)
         with torch.no_grad():
             problem.simulate(self.best)
         knots = frames * problem.substeps // params.hold
@@ -99,6 +103,9 @@ def iterate(problem: Problem, state: State, params: Params) -> None:
     Raises:
         InputError: The first values of the stretch do not give finite numbers.
     """
+    if settles(state.iteration, params.iterations):
+        state.best_loss = float("inf")
+    problem.simulator.ease(hardness(state.iteration, params.iterations), state.help)
     track, smooth, rmse = problem.errors(state.values)
     loss = track + params.smoothness * smooth
     figures = [float(loss.detach()), float(track.detach()), float(smooth.detach()), rmse]
@@ -110,6 +117,9 @@ def iterate(problem: Problem, state: State, params: Params) -> None:
     if finite and figures[0] < state.best_loss:
         state.best_loss, state.best_iteration = figures[0], number
         state.best = [v.detach().clone() for v in state.values]
+    if finite and state.stretch == 0:
+        least = min(row[4] for row in state.history)
+        state.help = faded(state.help, rmse / problem.body.height, least / problem.body.height, state.iteration, params)
     state.iteration += 1
     if not finite:
         _step_back(state, params)

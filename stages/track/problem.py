@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from .body import Body
-from .objective import Start, Target, corner_points, roughness, slip, tracking_error
+from .easing import hardness
+from .objective import Start, Target, corner_points, roughness, sinking, slip, tracking_error
 from .params import Params
 
 _HASTES = (1.0, 0.5, 0.0)  # shares of the target's velocities in the first guesses
@@ -55,6 +56,7 @@ class Problem:
         *,
         begin: list[torch.Tensor] | None = None,
         known: torch.Tensor | None = None,
+        help: float = 1.0,
         gradients: bool = True,
     ) -> None:
         """Set up.
@@ -62,6 +64,7 @@ class Problem:
         Parameters:
             begin: State that a stretch before ended with, see `state_at`; None: the target's first frame.
             known: Controls that it found for what this one does again. [rad, (C, 1, J, 3)]
+            help: Share of the upright help while first guesses are tried.
         """
         from .simulator import Simulator
 
@@ -78,6 +81,7 @@ class Problem:
         self.corners = torch.from_numpy(body.corners).float()
         self.free = torch.from_numpy(body.free).float()
         self.frames = torch.arange(len(target.angle)) * substeps
+        self.simulator.ease(hardness(0, params.iterations), help)
         self.start = self._best_start(begin, known)
 
     def _best_start(self, begin: list[torch.Tensor] | None, known: torch.Tensor | None) -> Start:
@@ -113,10 +117,15 @@ class Problem:
 
     def errors(self, values: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor, float]:
         """Tracking error, roughness of the controls and corner RMSE [m]."""
-        joint, turn, angle = self.simulate(values)
-        track = tracking_error(self.target, joint, turn, angle, self.corners, self.body.height, self.params.objective)
-        if self.params.slip > 0:
-            track = track + self.params.slip * slip(self.target.contacts, joint, turn, self.corners, self.body.height)
+        height, params = self.body.height, self.params
+        steps = torch.arange(self.simulator.steps) if params.sink > 0 else self.frames
+        poses = self.simulate(values, steps)
+        joint, turn, angle = (x[self.frames] for x in poses) if params.sink > 0 else poses
+        track = tracking_error(self.target, joint, turn, angle, self.corners, height, params.objective)
+        if params.slip > 0:
+            track = track + params.slip * slip(self.target.contacts, joint, turn, self.corners, height)
+        if params.sink > 0:
+            track = track + params.sink * sinking(poses[0], poses[1], self.corners)
         with torch.no_grad():
             away = corner_points(joint, turn, self.corners) - self.target.corners
             rmse = float(away.square().sum(-1).mean().sqrt())

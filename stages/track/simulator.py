@@ -81,7 +81,8 @@ class Simulator:
         self.knots, self.runs = -(-steps // hold), 0
         stiffness, dampings = self._gains = body.gains(gain, damping)
         self.efforts = body.efforts(effort)
-        self.physics = _physics(body, World.of(body, friction=friction, upright=upright), time_step, gravity, hold)
+        self.world = World.of(body, friction=friction, upright=upright)
+        self.physics = _physics(body, self.world, time_step, gravity, hold)
         self._bones = _bones(body, stiffness, dampings, self.efforts, device)
         count, shape = len(body.parents), (steps, worlds, len(body.parents))
 
@@ -119,6 +120,12 @@ class Simulator:
         for view, value in ((self.position, position), (self.rotation, rotation), (self.angle, angles)):
             view[0] = torch.as_tensor(np.asarray(value, np.float32), device=view.device)
         self.physics.up = wp.vec3(*(float(x) for x in (_matrix(rotation)[1] if up is None else up)))
+
+    def ease(self, hardness: float = 1.0, help: float = 1.0) -> None:
+        """Soften the ground, geometrically from `World.contact_soft` at hardness 0 to none at 1, and leave a share of the upright help."""
+        world, physics = self.world, self.physics
+        physics.contact_stiffness = world.contact_stiffness * world.contact_soft ** (1 - hardness)
+        physics.upright_stiffness, physics.upright_damping = help * world.upright_stiffness, help * world.upright_damping
 
     def forward(self, control: torch.Tensor, velocity: torch.Tensor, spin: torch.Tensor, rate: torch.Tensor) -> None:
         """Simulate equation (11). [(C, E, J, 3), (E, 3), (E, 3), (E, J, 3)]"""
@@ -176,7 +183,8 @@ def _matrix(rotation: np.ndarray) -> np.ndarray:
 def _physics(body: Body, world: World, time_step: float, gravity: float, hold: int) -> kernel.Physics:
     physics = kernel.Physics()
     for field in dataclasses.fields(world):
-        setattr(physics, field.name, getattr(world, field.name))
+        if field.name in kernel.Physics.vars:
+            setattr(physics, field.name, getattr(world, field.name))
     physics.time_step, physics.gravity = time_step, gravity
     physics.up = wp.vec3(0.0, 1.0, 0.0)
     physics.bones, physics.hold = len(body.parents), hold

@@ -27,7 +27,8 @@ from .params import Params
 from .problem import Problem, stretches
 from .report import contact_figures, corner_rmse, failure, foot_figures, stance_slide
 
-_STEP = 0.009  # largest automatic time step, in sqrt(h/g): 2.1 ms for a body 0.55 m high
+_STEP = 0.009  # largest automatic time step, in sqrt(h/g): 2.1 ms for a body 0.55 m high,
+_LONGEST = 0.0023  # and this: the ground under larger bodies is no softer [s]
 _EVERY = 25  # iterations between checkpoints
 
 
@@ -51,7 +52,7 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
     began, device, key = time.perf_counter(), _device(params.device, progress), _key(rig, motion, params)
     # limits that the target itself exceeds give way: a wall that it starts behind would throw it
     body = Body.from_rig(rig, density=params.density).with_limits_for(motion.angles)
-    substeps = params.substeps or max(1, int(np.ceil(1 / motion.fps / (_STEP * body.time))))
+    substeps = params.substeps or max(1, int(np.ceil(1 / motion.fps / min(_STEP * body.time, _LONGEST))))
     target = Target.from_motion(rig, motion, body, grounding=params.grounding, travel=params.travel, stance=params.stance)
     spans = stretches(motion.frame_count, motion.fps, params.window, substeps, params.hold)
     state = State.load(checkpoint, key) if checkpoint is not None else None
@@ -61,7 +62,8 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
     progress.begin("track", len(spans) * params.iterations)
     while True:
         first, last = spans[state.stretch]
-        problem = Problem(target.between(first, last), body, params, substeps, device, begin=state.begin or None, known=state.known[0] if state.known else None)
+        before = {"begin": state.begin or None, "known": state.known[0] if state.known else None, "help": state.help}
+        problem = Problem(target.between(first, last), body, params, substeps, device, **before)
         state.enter(problem, params)
         _optimise(problem, state, params, progress, checkpoint, key)
         if state.stretch + 1 == len(spans):
@@ -88,13 +90,15 @@ def _optimise(problem: Problem, state: State, params: Params, progress: Progress
 def _result(problem: Problem, state: State, rig: Rig, motion: Motion, params: Params, seconds: float) -> Track:
     """Simulate the best values once more and make the artifact with its report."""
     simulator, body = problem.simulator, problem.body
+    simulator.ease(help=state.help)
     best = state.whole()
     with torch.no_grad():
         joint, turn, _ = problem.simulate(best, torch.arange(simulator.steps))
     at = problem.frames.numpy()
     report: dict[str, Any] = {
         "seconds": round(seconds, 3), "iterations": params.iterations, "best_iteration": state.best_iteration, "substeps": problem.substeps,
-        "loss": state.best_loss, "corner_rmse_before": state.history[0][4], **_figures(problem, rig, motion, joint, turn),
+        "loss": state.best_loss, "corner_rmse_before": state.history[0][4],
+        "help_left": state.help, **_figures(problem, rig, motion, joint, turn),
     }  # fmt: skip
     angles = simulator.angle[:-1, 0].cpu().numpy()[at]
     angles[:, 0] = 0
@@ -118,6 +122,7 @@ def _figures(problem: Problem, rig: Rig, motion: Motion, joint: torch.Tensor, tu
     ups, target_ups = (np.einsum("fij,j->fi", t[:, 0].double().numpy(), up) for t in (turn[at], target.turn))
     reason = failure(got, wanted, ups, target_ups, joint[at, 0, 1].numpy(), target.joint[:, 0, 1].numpy(), body.height)
     stiffness, damping = body.gains(params.gain, params.damping)
+    held = simulator.physics.upright_stiffness / body.torque * np.hypot(*(turn[:, 0].double().numpy() @ np.array(simulator.physics.up))[:, [0, 2]].T)
     torques = np.abs(simulator.torques()[:, 0]).max(-1)
     return {
         "failed": bool(reason), "reason": reason,
@@ -130,6 +135,7 @@ def _figures(problem: Problem, rig: Rig, motion: Motion, joint: torch.Tensor, tu
         "stance_slide": stance_slide(corners, simulator.time_step), "torque_max": float(torques.max()),
         "torque_max_at": rig.joint_names[int(torques.max(0).argmax())], "torque_mean": float(torques.max(1).mean()), "torque_unit": body.torque,
         "torque_bounded": float((torques >= 0.999 * simulator.efforts).any(1).mean()),
+        "help_mean": float(held.mean()), "help_max": float(held.max()),
         "mass": body.mass, "height": body.height, "stiffness": [float(k) for k in stiffness], "damping": [float(k) for k in damping],
     }  # fmt: skip
 

@@ -8,8 +8,9 @@ import numpy as np
 
 from .body import GRAVITY, Body
 
-# relative to the body (see Params): 1 corner bearing all the weight sinks h / 1500
+# relative to the body (see Params): a corner bearing all the weight sinks h / 1500
 _CONTACT_STIFFNESS = 1500.0  # M g / h
+_TALL = 0.4  # m: under higher bodies the ground is as stiff as under this one, so that they do not sink in deeper
 _CONTACT_EASE = 1e-3  # h
 _CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
 _RESCUE_SPEED = 1.0  # sqrt(g h): a corner deep in the ground would be thrown out within a step
@@ -23,6 +24,7 @@ class World:
 
     Attributes:
         contact_stiffness: At one corner, once pressed in deeper than `contact_ease`. [N/m]
+        contact_soft: Share of the stiffness that an optimisation may begin with.
         contact_ease: Depth over which the stiffness grows. [m]
         contact_damping: Hunt-Crossley: force x (1 - damping x separation speed). [s/m]
         rescue_speed: At which a corner is pushed out of the ground at most. [m/s]
@@ -33,6 +35,7 @@ class World:
     """
 
     contact_stiffness: float
+    contact_soft: float
     contact_ease: float
     contact_damping: float
     rescue_speed: float
@@ -46,7 +49,8 @@ class World:
         """Constants for a body; `friction` and `upright` as in `Params`."""
         speed = float(np.sqrt(GRAVITY * body.height))
         return World(
-            contact_stiffness=_CONTACT_STIFFNESS * body.mass * GRAVITY / body.height,
+            contact_stiffness=_CONTACT_STIFFNESS * body.mass * GRAVITY / min(body.height, _TALL),
+            contact_soft=min(_TALL / body.height, 1.0),
             contact_ease=_CONTACT_EASE * body.height,
             contact_damping=_CONTACT_DAMPING / speed,
             rescue_speed=_RESCUE_SPEED * speed,

@@ -180,6 +180,7 @@ def test_the_whole_is_what_the_stretches_were() -> None:
             state.leave(problem, spans[number + 1][0] - first, params)
             ends.append((spans[number + 1][0], state.begin))
     entire = Problem(target, body, params, 28, "cpu", gradients=False)
+    entire.simulator.ease(help=state.help)
     with torch.no_grad():
         entire.simulate(state.whole())
     for frame, begin in ends:
