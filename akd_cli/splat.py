@@ -21,7 +21,7 @@ EXAMPLES = "akd splat tiger", "akd splat --kernels 20000 --iterations 1000 -o ti
 def splat(source: Source = None, splats: Splats = None, options: Options = Options(), params: Params = Params()) -> None:  # noqa: B008 (frozen)
     """Turn the mesh into Gaussians, fitted to rendered views of it; or bind Gaussians of your own to it.
 
-    Writes splat.h5, and splat.ply and splat.spz (a tenth as large), which open in viewers of 3D Gaussian splats.
+    Writes splat.h5, and splat.ply and splat.spz (a quarter as large), which open in viewers of 3D Gaussian splats.
     """
     from .execute import run
 

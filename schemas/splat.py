@@ -30,7 +30,7 @@ class Splat(Artifact):
             on the view. [(N, 3 | 8 | 15, 3), optional, since 1.1]
         faces: Nearest triangle of the asset. [(N,)]
         weights: Skinning weights by barycentric interpolation, rows sum to 1. [(N, J)]
-        report: {"psnr": dB on held-out views, "psnr_start": dB, "views": n, ...}.
+        report: {"psnr": dB on held-out views, "psnr_start": dB, "views": n, "dilation": see `filter`, ...}.
     """
 
     SCHEMA: ClassVar[str] = "akd.splat"
@@ -46,6 +46,11 @@ class Splat(Artifact):
     weights: np.ndarray = array("f4", "N", "J", low=0, high=1.00001)
     harmonics: np.ndarray | None = array("f4", "N", "K", 3, optional=True)
     report: dict = record()
+
+    @property
+    def filter(self) -> dict[str, bool | float]:
+        """Options of the image model that the kernels were fitted in, as the rasterizer takes them: none for classic 3DGS."""
+        return {"antialiased": True, "dilation": float(self.report["dilation"])} if "dilation" in self.report else {}
 
     def check(self, where: str) -> None:
         check_rows(where, "weights", self.weights)

@@ -1,4 +1,4 @@
-"""The .spz format of Niantic: 3D Gaussians in a tenth of a .ply's bytes (version 3 of github.com/nianticlabs/spz).
+"""The .spz format of Niantic: 3D Gaussians in a quarter of a .ply's bytes (version 3 of github.com/nianticlabs/spz).
 
 A gzip stream: a header of 16 bytes, then all positions, opacities, colours, scales, rotations and harmonics, in bytes. Its
 axes are ours, right, up and back, so nothing is turned.
@@ -49,7 +49,7 @@ def write(path: str | os.PathLike[str], splat: Splat) -> Path:
     if splat.harmonics is not None:
         degree = DEGREES[splat.harmonics.shape[1]]
         parts.append(_bytes(128 * (splat.harmonics + 1)))
-    header = _HEADER.pack(_MAGIC, _VERSION, count, degree, places, _ANTIALIASED, 0)
+    header = _HEADER.pack(_MAGIC, _VERSION, count, degree, places, _ANTIALIASED if splat.filter else 0, 0)
     write_bytes(path, gzip.compress(header + b"".join(np.ascontiguousarray(part).tobytes() for part in parts), mtime=0))
     return path
 

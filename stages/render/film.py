@@ -16,6 +16,7 @@ from schemas.rig import Rig
 from schemas.skin import Skin
 from schemas.splat import Splat
 from stages.body import kinematics, quaternion, skinning
+from stages.view import harmonics
 from stages.view.camera import Camera
 from stages.view.ground import Ground, checkerboard, composite, hide_below
 from stages.view.mesh import render_mesh
@@ -136,7 +137,10 @@ class Film:
         means, carried = skinning.skin_gaussians(torch.from_numpy(splat.means), sigma, torch.from_numpy(splat.weights), pose)
         opacities = torch.from_numpy(splat.opacities)
         shown = hide_below(means, opacities) if self.params.ground else opacities.expand(means.shape[:2])
-        rgb, alpha = render(means, carried, shown, torch.from_numpy(splat.colors), camera)
+        beyond = None if splat.harmonics is None else torch.from_numpy(splat.harmonics)
+        linear = None if beyond is None else skinning.blend(torch.from_numpy(splat.weights), pose)[0]
+        colors = harmonics.seen(torch.from_numpy(splat.colors), beyond, means, camera.position, linear)
+        rgb, alpha = render(means, carried, shown, colors, camera, **splat.filter)
         for offset, index in enumerate(range(pick.start, pick.stop)):
             background = self.background(self.camera_at(index), self.points(index))
             yield to_bytes(composite(rgb[offset], alpha[offset], background))

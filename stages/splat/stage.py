@@ -23,7 +23,7 @@ from stages.view.texture import SurfaceShader
 
 from . import given, optimise
 from .densify import FIRST, Densifier
-from .kernels import Kernels
+from .kernels import FILTER, Kernels
 from .params import Params
 from .start import OPACITY, SPREAD, THICKNESS, Start, automatic_count, frames, sample, sunk
 from .views import photograph, pixel_size
@@ -79,7 +79,7 @@ def _fitted(asset: Asset, params: Params, device: str, progress: Progress) -> tu
         return initial(asset, points, params.shaded, pixel, shader).to(device)
 
     kernels = begin(start)
-    report: dict[str, float] = {"kernels": len(start.means), "views": params.views}
+    report: dict[str, float] = {"kernels": len(start.means), "views": params.views, "dilation": FILTER["dilation"]}
     if not params.iterations:
         return kernels, start, report
     views = photograph(asset, params.views + optimise.HELD_OUT, params.size, params.shaded, rng, progress).to(device)

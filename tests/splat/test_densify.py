@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from stages.progress import SILENT
-from stages.splat import optimise, stage
+from stages.splat import stage
 from stages.splat.densify import Densifier, traced_errors
+from stages.splat.kernels import FILTER
 from stages.splat.start import sample
 from stages.splat.views import photograph, pixel_size
 from stages.view.texture import SurfaceShader
@@ -73,4 +74,4 @@ def test_a_fit_ends_with_the_wanted_number_and_remembers_its_points(monkeypatch)
     assert np.linalg.norm(splat.means - place, axis=1).max() < 0.12
     assert splat.report["kernels"] == len(splat.means)
     assert {"psnr_foreground", "psnr_foreground_classic_1x", "psnr_foreground_classic_4x"} <= set(splat.report)
-    assert optimise.HELD_OUT == 8
+    assert splat.filter == FILTER and dataclasses.replace(splat, report={}).filter == {}

@@ -80,6 +80,8 @@ def test_spz_keeps_what_its_bytes_can_hold(tmp_path, splat):
     if splat.harmonics is not None:
         np.testing.assert_allclose(back["harmonics"], splat.harmonics, atol=1 / 256 + 1e-6)
     assert path.read_bytes() == spz.write(tmp_path / "b.spz", splat).read_bytes()
+    fitted = spz.write(tmp_path / "c.spz", dataclasses.replace(splat, report={"dilation": 0.1}))
+    assert [gzip.decompress(file.read_bytes())[14] for file in (path, fitted)] == [0, 1]  # the flag for antialiasing
 
 
 def test_spz_is_read_alike_by_another_reader(tmp_path):
