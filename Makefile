@@ -92,7 +92,7 @@ lint: $(STAMP)
 
 # the documentation as a site that opens from disk: build/site/index.html
 docs: $(STAMP)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 # all benchmarks, one after another; refreshes docs/performance.md
 bench: $(STAMP)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html.parser
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -46,11 +47,15 @@ def site(tmp_path_factory) -> Path:
     pytest.importorskip("mkdocs", reason="mkdocs builds the site; pip install 'akd[docs]'")
     pytest.importorskip("latex2mathml", reason="latex2mathml draws its equations; pip install 'akd[docs]'")
     out = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(out)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=240)
+    done = built(ROOT, out)
     assert done.returncode == 0, done.stderr
     return out
+
+
+def built(root: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    """A build of the documentation below `root`; without --quiet, which would hide warnings from --strict."""
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(out)]
+    return subprocess.run(command, cwd=root, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +65,16 @@ def pages(site) -> dict[Path, Page]:
 
 def test_every_page_is_in_the_site(site):
     assert {path.relative_to(DOCS).with_suffix("") for path in DOCS.rglob("*.md")} <= {path.relative_to(site).with_suffix("") for path in site.rglob("*.html")}
+
+
+def test_a_link_to_nowhere_fails_the_build(site, tmp_path):
+    shutil.copytree(DOCS, tmp_path / "docs")
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    shutil.copy(ROOT / "mkdocs.yml", tmp_path)
+    for link in ("nowhere.md", "stages.md#akd-fly"):
+        (tmp_path / "docs" / "own-gpu.md").write_text(f"# A GPU\n\n[there]({link})\n")
+        done = built(tmp_path, tmp_path / "site")
+        assert done.returncode != 0 and link.split("#")[-1] in done.stderr
 
 
 def test_links_lead_to_pages_and_places_that_exist(site, pages):
