@@ -2,8 +2,8 @@
 
 The same 17-bone body, dropped on its feet, is stepped by ours, by MuJoCo and, where it is installed, by Newton in one
 process; figures are medians of process time on one thread, in microseconds a step. Then the stage tracks the 2 s trot of
-tests/track/beasts.py for 200 iterations, twice: with feet that stay put (the default) and with the feet of the motion;
-MuJoCo replays the first from its export.
+tests/track/beasts.py for 200 iterations, three times: with feet that stay put (the default), with the feet of the motion,
+and with feet that stay put and carry the body as far as they reach; MuJoCo replays each from its export.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _tracking() -> dict[str, Any]:
     rig = quadruped()
     motion = trot(rig, frames=49, fps=24.0)
     figures: dict[str, Any] = {}
-    for name, params in (("", Params()), ("_own_feet", Params(stance=0.0, slip=0.0))):
+    for name, params in (("", Params()), ("_own_feet", Params(stance=0.0, slip=0.0)), ("_carried", Params(travel="feet"))):
         began = time.process_time()
         track = run(rig, motion, params)
         seconds, report = time.process_time() - began, track.report
@@ -106,6 +106,7 @@ def _tracking() -> dict[str, Any]:
             f"penetration_max_mm{name}": 1e3 * report["penetration_max_steps"], f"slide_m_s{name}": report["stance_slide"],
             f"foot_slide_before_m_s{name}": report["feet"]["slide_before"], f"foot_slide_after_m_s{name}": report["feet"]["slide_after"],
             f"torque_max_mgh{name}": report["torque_max"] / report["torque_unit"], f"failed{name}": report["failed"],
+            f"help_left{name}": report["help_left"], f"help_mean_mgh{name}": report["help_mean"],
         }  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             played = replay(export(Path(folder) / "track.xml", rig, motion, track)[0])
