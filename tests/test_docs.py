@@ -13,8 +13,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from docs.tools import messages, pictures
 from tests.browser import chromium, opened, until
-from tools import messages, pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -69,7 +69,6 @@ def test_every_page_is_in_the_site(site):
 
 def test_a_link_to_nowhere_fails_the_build(site, tmp_path):
     shutil.copytree(DOCS, tmp_path / "docs")
-    shutil.copytree(ROOT / "tools", tmp_path / "tools")
     shutil.copy(ROOT / "mkdocs.yml", tmp_path)
     for link in ("nowhere.md", "stages.md#akd-fly"):
         (tmp_path / "docs" / "own-gpu.md").write_text(f"# A GPU\n\n[there]({link})\n")
@@ -118,7 +117,7 @@ def test_the_site_opens_from_disk_and_finds_words(site, width, height):
 def test_messages_are_what_the_commands_say():
     page = messages.PAGE.read_text(encoding="utf-8")
     commands = [match[2] for match in messages.BLOCK.finditer(page)]
-    assert len(commands) > 15 and page == messages.refreshed(page), "run: python -m tools.messages"
+    assert len(commands) > 15 and page == messages.refreshed(page), "run: python -m docs.tools.messages"
     assert all(match[3].startswith("akd: ") and match[3].count("\n") == 1 for match in messages.BLOCK.finditer(page))
     assert not re.search(r"/(?:tmp|home|root|work)/", page)
 

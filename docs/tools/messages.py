@@ -1,4 +1,4 @@
-"""The error messages on docs/troubleshooting.md: `python -m tools.messages` runs every command there and writes what it says.
+"""The error messages on docs/troubleshooting.md: `python -m docs.tools.messages` runs every command there and writes what it says.
 
 A block of the page is a command and its answer. The commands run in a scratch folder that holds what usually goes wrong.
 """
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "troubleshooting.md"
+PAGE = Path(__file__).resolve().parents[1] / "troubleshooting.md"
 BLOCK = re.compile(r"(```console\n\$ (akd [^\n]*)\n)(.*?)(```)", re.S)
 CUBE = "".join(f"v {x} {y} {z}\n" for x in (0, 1) for y in (0, 1) for z in (0, 1)) + "f 1 2 4 3\nf 5 7 8 6\nf 1 5 6 2\nf 3 4 8 7\nf 1 3 7 5\nf 2 6 8 4\n"
 

@@ -1,4 +1,4 @@
-"""The pictures of the quick start: `python -m tools.pictures` runs its commands and keeps what they draw in docs/quickstart/."""
+"""The pictures of the quick start: `python -m docs.tools.pictures` runs its commands and keeps what they draw in docs/quickstart/."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 TARGET = ROOT / "docs" / "quickstart"
 PROMPT = "a tiger walking"
 MOTION = "motions/a-tiger-walking"
