@@ -14,6 +14,7 @@ from schemas.rig import Rig
 from schemas.splat import Splat
 from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
+from stages.view import warm
 
 from . import parallel
 from .checkpoint import Clock
@@ -68,6 +69,8 @@ def run(
         raise InputError(f"splat '{splat.name}' is bound to {splat.weights.shape[1]} joints, rig '{rig.name}' has {rig.joint_count};", "rerun akd splat.")
     device = choose_device(params.device)
     world = parallel.start(device)
+    if device == "cpu" and warm.pending(posed=True):
+        progress.note(warm.MESSAGE)
     if prior is None:
         progress.note(f"prior: {params.prior} on {device}{f', {world.size} processes' if world.size > 1 else ''}")
         prior = load_prior(params.prior, device=device, rig=rig, splat=splat, encoder=params.encoder, compile=params.compile)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import math
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,7 +19,7 @@ from schemas.splat import Splat
 from stages.body import kinematics, quaternion, skinning
 from stages.view import harmonics
 from stages.view.camera import Camera
-from stages.view.ground import Ground, checkerboard, composite, hide_below
+from stages.view.ground import checkerboard, composite, contrasting, hide_below
 from stages.view.mesh import render_mesh
 from stages.view.shadow import Shadow, shade
 from stages.view.texture import SurfaceShader
@@ -27,7 +28,7 @@ from .params import CAMERAS, TURNTABLE, Params
 from .views import Shot, crop, place
 
 CHUNK = 4  # frames of splats drawn at once: bounds memory, whatever the length of the clip
-SAMPLES = 2000  # vertices that decide what the camera must see
+SAMPLES = 2000  # vertices that decide what the camera must see, places that decide what the ground must contrast with
 SKY = (0.90, 0.93, 0.96)
 
 
@@ -54,7 +55,7 @@ class Film:
         self.size = float(extent.norm())
         self.camera = place(self.samples, shot_of(params), width, height)
         squares = max(round(self.size / 3, 1), 0.05)
-        self.ground = Ground(cell=squares, horizon=14 * self.size, light=(0.80, 0.80, 0.79), dark=(0.70, 0.70, 0.70), sky=SKY)
+        self.ground = dataclasses.replace(contrasting(self.size, torch.from_numpy(_colors(asset, self.shade))), cell=squares, sky=SKY)
 
     def frames(self) -> Iterator[np.ndarray]:
         """All frames, uint8 RGB (H, W, 3), drawn by as many threads as torch may use and given in order."""
@@ -169,3 +170,12 @@ def shot_of(params: Params) -> Shot:
 def to_bytes(image: torch.Tensor) -> np.ndarray:
     """A picture of 0..1 as uint8."""
     return (image.clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
+
+
+def _colors(asset: Asset, shader: SurfaceShader) -> np.ndarray:
+    """Colours of the surface, every one standing for the same area. [0..1, (N, 3)]"""
+    corners = asset.vertices[asset.faces].astype(np.float64)
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
+    places = (np.arange(SAMPLES) + 0.5) / SAMPLES * areas.sum()
+    faces = np.minimum(np.searchsorted(np.cumsum(areas), places), len(areas) - 1)
+    return shader(faces, np.full((SAMPLES, 3), 1 / 3))

@@ -29,14 +29,17 @@ class Ground:
     supersample: int = 1
 
 
+_BRIGHT = 0.72  # mean luma: below, an asset is darker than the light squares or stands out by its colour
+
+
 def contrasting(size: float, colors: torch.Tensor) -> Ground:
-    """A ground for an asset: squares of a third of its size, greys on the other side of middle grey than the asset's own.
+    """A ground for an asset: squares of a third of its size, light greys, dark ones for an asset that is brighter than they are.
 
     Parameters:
         size: Diagonal of the asset. [m]
         colors: Of its surface or kernels. [0..1, (N, 3)]
     """
-    bright = float((colors.double().mean(0) * colors.new_tensor([0.299, 0.587, 0.114]).double()).sum()) > 0.6
+    bright = float((colors.double().mean(0) * colors.new_tensor([0.299, 0.587, 0.114]).double()).sum()) > _BRIGHT
     light, dark = ((0.46,) * 3, (0.36,) * 3) if bright else ((0.82,) * 3, (0.70,) * 3)
     return Ground(cell=max(size / 3, 0.05), light=light, dark=dark, horizon=14 * size)
 

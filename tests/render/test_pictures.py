@@ -46,6 +46,15 @@ def seen(points, camera, frame):
     return at[:, :2] / at[:, 2:]
 
 
+@pytest.mark.parametrize(("shade", "darker"), [(0.97, True), (0.05, False)])
+def test_the_ground_contrasts_with_the_asset(shade, darker):
+    asset = samples.asset()
+    asset = dataclasses.replace(asset, colors=np.full((len(asset.vertices), 4), shade, np.float32), materials={})
+    ground = shoot(asset, samples.rig(), samples.skin(), None, samples.motion(), SMALL).ground
+    body = shade ** (1 / 2.2)
+    assert (max(ground.light) < body - 0.3) if darker else (min(ground.dark) > body + 0.3)
+
+
 @pytest.mark.parametrize("turn", [0.0, 2 * math.pi])
 @pytest.mark.parametrize("follow", [True, False])
 def test_everything_is_in_the_picture_and_fills_it(follow, turn):
