@@ -15,7 +15,8 @@ from stages.body.skinning import covariances, skin_points
 from stages.view.camera import Camera
 from stages.view.posed import carry
 
-from .scene import Scene, role_colors
+from .look import part_colors, shown
+from .scene import Scene
 
 
 class Body:
@@ -26,10 +27,12 @@ class Body:
             return torch.as_tensor(value, dtype=torch.float32, device=device)
 
         self.scene = scene
-        self.means, self.weights = tensor(splat.means), tensor(splat.weights)
-        spread = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
-        colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
-        self.kernels = carry(self.means, spread, self.weights, tensor(splat.opacities), colors)
+        weights = tensor(splat.weights)
+        drawn = shown(rig, weights) if scene.look == "roles" else torch.ones(len(weights), dtype=torch.bool, device=device)
+        self.means, self.weights = tensor(splat.means)[drawn], weights[drawn]
+        spread = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))[drawn]
+        colors = part_colors(rig, self.means, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.kernels = carry(self.means, spread, self.weights, tensor(splat.opacities)[drawn], colors)
         self.framing = scene.framing(self.means)
 
     def move(self, pose: Pose) -> torch.Tensor:

@@ -25,7 +25,8 @@ from stages.body.kinematics import Skeleton, forward
 from stages.body.skinning import covariances, skin_gaussians
 
 from ..gaits import GAITS, sample
-from ..scene import Scene, role_colors
+from ..look import part_colors, shown
+from ..scene import Scene
 from ..score import guide
 from ..start import gait_in
 from .base import PriorSpec, TextCondition
@@ -158,10 +159,11 @@ class _Clips:
 
         self.rig, self.scene = rig, scene
         self.skeleton = Skeleton.from_rig(rig, device=device)
-        self.means, self.weights = tensor(splat.means), tensor(splat.weights)
-        self.opacities = tensor(splat.opacities)
-        self.colors = role_colors(rig, self.weights) if scene.look == "roles" else tensor(splat.colors)
-        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
+        weights = tensor(splat.weights)
+        drawn = shown(rig, weights) if scene.look == "roles" else torch.ones(len(weights), dtype=torch.bool, device=device)
+        self.means, self.weights, self.opacities = tensor(splat.means)[drawn], weights[drawn], tensor(splat.opacities)[drawn]
+        self.colors = part_colors(rig, self.means, self.weights) if scene.look == "roles" else tensor(splat.colors)
+        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))[drawn]
         self.framing = scene.framing(self.means)
 
     @torch.no_grad()
