@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .body import Body
+from .collision import Capsules, colliding
 from .easing import hardness
 from .objective import Start, Target, corner_points, roughness, sinking, slip, tracking_error
 from .params import Params
@@ -44,6 +45,7 @@ class Problem:
         fixed: Whether the first velocities are given, by a stretch before.
         frames: Simulation steps of the target's frames. [(F,)]
         corners: Of the cuboids in the bones' frames. [m, (J, 8, 3)]
+        capsules: What bones are when they meet.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Problem:
         )
         self.corners = torch.from_numpy(body.corners).float()
         self.free = torch.from_numpy(body.free).float()
+        self.capsules = Capsules.of(body)
         self.frames = torch.arange(len(target.angle)) * substeps
         self.simulator.ease(hardness(0, params.iterations), help)
         self.start = self._best_start(begin, known)
@@ -126,6 +129,8 @@ class Problem:
             track = track + params.slip * slip(self.target.contacts, joint, turn, self.corners, height)
         if params.sink > 0:
             track = track + params.sink * sinking(poses[0], poses[1], self.corners)
+        if params.self_collision > 0:
+            track = track + params.self_collision * colliding(self.capsules, joint, turn, height)
         with torch.no_grad():
             away = corner_points(joint, turn, self.corners) - self.target.corners
             rmse = float(away.square().sum(-1).mean().sqrt())

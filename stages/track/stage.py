@@ -21,6 +21,7 @@ from stages.progress import SILENT, Progress
 from stages.repeatable import one_torch_thread
 
 from .body import Body
+from .collision import deepest
 from .objective import Target, corner_points
 from .optimise import COLUMNS, State, iterate
 from .params import Params
@@ -132,6 +133,10 @@ def _figures(problem: Problem, rig: Rig, motion: Motion, joint: torch.Tensor, tu
         "feet": foot_figures(target.contacts, list(rig.joint_names), given, got, motion.fps),
         "before": contact_figures(given, motion.fps, body.height), "target": contact_figures(wanted, motion.fps, body.height),
         "after": contact_figures(got, motion.fps, body.height), "penetration_max_steps": float(np.maximum(-corners[..., 1], 0).max()),
+        "self_collision": {
+            "before": deepest(problem.capsules, target.joint, target.turn, list(rig.joint_names)),
+            "after": deepest(problem.capsules, joint[at], turn[at], list(rig.joint_names)),
+        },
         "stance_slide": stance_slide(corners, simulator.time_step), "torque_max": float(torques.max()),
         "torque_max_at": rig.joint_names[int(torques.max(0).argmax())], "torque_mean": float(torques.max(1).mean()), "torque_unit": body.torque,
         "torque_bounded": float((torques >= 0.999 * simulator.efforts).any(1).mean()),
