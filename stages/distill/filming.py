@@ -19,20 +19,27 @@ from .look import part_colors, shown
 from .scene import Scene
 
 
+def drawn_kernels(rig: Rig, splat: Splat, scene: Scene, device: torch.device | str) -> tuple[torch.Tensor, ...]:
+    """What a scene draws of a body: means, covariances, weights, opacities and colours. [(N, 3), (N, 3, 3), (N, J), (N,), (N, 3)]"""
+
+    def tensor(value: np.ndarray) -> torch.Tensor:
+        return torch.as_tensor(value, dtype=torch.float32, device=device)
+
+    means, weights, opacities, colors = (tensor(value) for value in (splat.means, splat.weights, splat.opacities, splat.colors))
+    spread = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))
+    if scene.look != "roles":
+        return means, spread, weights, opacities, colors
+    drawn = shown(rig, weights)
+    return means[drawn], spread[drawn], weights[drawn], opacities[drawn], part_colors(rig, means[drawn], weights[drawn])
+
+
 class Body:
     """The Gaussians as tensors, and how they are filmed."""
 
     def __init__(self, rig: Rig, splat: Splat, scene: Scene, device: str) -> None:
-        def tensor(value: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(value, dtype=torch.float32, device=device)
-
         self.scene = scene
-        weights = tensor(splat.weights)
-        drawn = shown(rig, weights) if scene.look == "roles" else torch.ones(len(weights), dtype=torch.bool, device=device)
-        self.means, self.weights = tensor(splat.means)[drawn], weights[drawn]
-        spread = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))[drawn]
-        colors = part_colors(rig, self.means, self.weights) if scene.look == "roles" else tensor(splat.colors)
-        self.kernels = carry(self.means, spread, self.weights, tensor(splat.opacities)[drawn], colors)
+        self.means, spread, self.weights, opacities, colors = drawn_kernels(rig, splat, scene, device)
+        self.kernels = carry(self.means, spread, self.weights, opacities, colors)
         self.framing = scene.framing(self.means)
 
     def move(self, pose: Pose) -> torch.Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageFont
 
 PAPER, INK, FAINT, RULE = (250, 250, 248), (30, 30, 30), (105, 105, 105), (205, 205, 200)
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY = (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233)
@@ -19,16 +19,6 @@ DISTILLED, TRACKED = BLUE, VERMILION
 def font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """The pictures' typeface at a size. [px]"""
     return ImageFont.load_default(size)
-
-
-def fitted(draw: ImageDraw.ImageDraw, text: str, width: float, size: float) -> str:
-    """The text on one line, shortened with an ellipsis until it fits. [px]"""
-    text = " ".join(text.split())
-    if draw.textlength(text, font(size)) <= width:
-        return text
-    while text and draw.textlength(text + "…", font(size)) > width:
-        text = text[:-1]
-    return text + "…"
 
 
 def mixed(one: tuple[int, int, int], other: tuple[int, int, int], share: float) -> tuple[int, int, int]:

@@ -10,9 +10,10 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from stages.view.camera import Camera
+from stages.view.chart import fit
 
 from .film import Film, to_bytes
-from .ink import BLUE, FAINT, INK, PAPER, fitted, font, mixed
+from .ink import BLUE, FAINT, INK, PAPER, font, mixed
 from .views import crop
 
 HEAD, FOOT = 58, 62  # of the picture's bands, at a width of 1920 [px]
@@ -96,7 +97,7 @@ def _framed(picture: np.ndarray, times: list[float], title: str, scale: float) -
     canvas = Image.new("RGB", (width, head + height + foot), PAPER)
     canvas.paste(Image.fromarray(picture), (0, head))
     draw = ImageDraw.Draw(canvas)
-    draw.text((22 * scale, head / 2), fitted(draw, title, width - 44 * scale, 28 * scale), INK, font(28 * scale), anchor="lm")
+    draw.text((22 * scale, head / 2), fit(draw, title, width - 44 * scale, 28 * scale), INK, font(28 * scale), anchor="lm")
     step = min((width - 44 * scale) / len(times), 210 * scale)
     middle, size = head + height + foot / 2, 20 * scale
     for rank, time in enumerate(times):

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from schemas.atomic import atomic_path
+from stages.view.chart import fit
 
-from .ink import INK, PAPER, fitted, font
+from .ink import INK, PAPER, font
 
 GAP, TITLE, WIDTH = 6, 34, 400  # at a cell of this width [px]
 
@@ -33,7 +34,7 @@ def save_sheet(path: Path, frames: list[tuple[str, np.ndarray]], title: str, cel
     size = (columns * (cell_width + gap) + gap, head + rows * (cell_height + gap))
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((gap + 2, head / 2), fitted(draw, title, size[0] - 4 * gap, 18 * scale), INK, font(18 * scale), anchor="lm")
+    draw.text((gap + 2, head / 2), fit(draw, title, size[0] - 4 * gap, 18 * scale), INK, font(18 * scale), anchor="lm")
     for index, (caption, frame) in enumerate(frames):
         corner = (gap + index % columns * (cell_width + gap), head + index // columns * (cell_height + gap))
         sheet.paste(Image.fromarray(frame).resize((cell_width, cell_height), Image.Resampling.LANCZOS), corner)

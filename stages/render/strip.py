@@ -14,10 +14,11 @@ import torch
 from PIL import Image, ImageDraw
 
 from stages.view.camera import Camera, look_at
+from stages.view.chart import fit
 
 from .contact import Heights, heights
 from .film import Film
-from .ink import DISTILLED, FAINT, GREEN, INK, PAPER, RULE, TRACKED, VERMILION, fitted, font, mixed
+from .ink import DISTILLED, FAINT, GREEN, INK, PAPER, RULE, TRACKED, VERMILION, font, mixed
 
 CELL = 300  # width of a pose [px]
 COLUMNS = 6
@@ -55,7 +56,7 @@ def strip(distilled: Film, tracked: Film, azimuth: float, title: str, columns: i
     tall = _LINE + frame.height + _BELOW
     canvas = Image.new("RGB", (width, _HEAD + len(rows) * tall + _LINE + _CHART + 44), PAPER)
     draw = ImageDraw.Draw(canvas)
-    draw.text((_GAP + 6, _HEAD / 2), fitted(draw, title, width * 0.6, 24), INK, font(24), anchor="lm")
+    draw.text((_GAP + 6, _HEAD / 2), fit(draw, title, width * 0.6, 24), INK, font(24), anchor="lm")
     _key(draw, width - _GAP, _HEAD / 2)
     for number, (row, height) in enumerate(zip(rows, found, strict=True)):
         top = _HEAD + number * tall

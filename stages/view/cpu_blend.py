@@ -78,13 +78,13 @@ def _blend_tile(screen, members, covers, begin, end, left, top, state, alive):
     columns, rows = lane_columns(), lane_rows()
     zero = spread(f32(0))
     for i in range(begin, end):
-        todo, hit = covers[i] & alive, u64(0)
-        if todo != u64(0):
+        uncovered, hit = covers[i] & alive, u64(0)
+        if uncovered != u64(0):
             mean_x, mean_y, conic_xx, conic_xy, conic_yy, opacity, red, green, blue = _record(screen, members[i], left, top)
             place = spread(f32(i - begin))
-            while todo != u64(0):
-                block = lowest_bit(todo)
-                todo = todo & (todo - u64(1))
+            while uncovered != u64(0):
+                block = lowest_bit(uncovered)
+                uncovered = uncovered & (uncovered - u64(1))
                 x, y = _corner(block)
                 dx, dy = (mean_x - f32(x)) - columns, (mean_y - f32(y)) - rows
                 power = dx * (conic_xx * dx + conic_xy * dy) + conic_yy * (dy * dy)
@@ -193,12 +193,12 @@ def _unblend_tile(screen, members, covers, owners, begin, end, left, top, state,
     columns, rows = lane_columns(), lane_rows()
     zero, one, limit = spread(f32(0)), spread(f32(1)), spread(MAX_ALPHA)
     for i in range(end - 1, begin - 1, -1):
-        todo, place = covers[i], f32(i - begin)
+        uncovered, place = covers[i], f32(i - begin)
         mean_x, mean_y, conic_xx, conic_xy, conic_yy, opacity, red, green, blue = _record(screen, members[i], left, top)
         s = sx = sy = sxx = sxy = syy = sum_red = sum_green = sum_blue = zero
-        while todo != u64(0):
-            block = lowest_bit(todo)
-            todo = todo & (todo - u64(1))
+        while uncovered != u64(0):
+            block = lowest_bit(uncovered)
+            uncovered = uncovered & (uncovered - u64(1))
             x, y = _corner(block)
             dx, dy = (mean_x - f32(x)) - columns, (mean_y - f32(y)) - rows
             power = dx * (conic_xx * dx + conic_xy * dy) + conic_yy * (dy * dy)

@@ -22,10 +22,10 @@ from schemas.rig import Rig
 from schemas.splat import Splat
 from stages.body import quaternion
 from stages.body.kinematics import Skeleton, forward
-from stages.body.skinning import covariances, skin_gaussians
+from stages.body.skinning import skin_gaussians
 
+from ..filming import drawn_kernels
 from ..gaits import GAITS, sample
-from ..look import part_colors, shown
 from ..scene import Scene
 from ..score import guide
 from ..start import gait_in
@@ -154,16 +154,9 @@ class _Clips:
     """Films gaits of one asset."""
 
     def __init__(self, rig: Rig, splat: Splat, scene: Scene, device: torch.device) -> None:
-        def tensor(value: np.ndarray) -> torch.Tensor:
-            return torch.as_tensor(value, dtype=torch.float32, device=device)
-
         self.rig, self.scene = rig, scene
         self.skeleton = Skeleton.from_rig(rig, device=device)
-        weights = tensor(splat.weights)
-        drawn = shown(rig, weights) if scene.look == "roles" else torch.ones(len(weights), dtype=torch.bool, device=device)
-        self.means, self.weights, self.opacities = tensor(splat.means)[drawn], weights[drawn], tensor(splat.opacities)[drawn]
-        self.colors = part_colors(rig, self.means, self.weights) if scene.look == "roles" else tensor(splat.colors)
-        self.covariances = covariances(quaternion.to_matrix(tensor(splat.rotations)), tensor(splat.scales))[drawn]
+        self.means, self.covariances, self.weights, self.opacities, self.colors = drawn_kernels(rig, splat, scene, device)
         self.framing = scene.framing(self.means)
 
     @torch.no_grad()
