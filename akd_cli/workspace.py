@@ -178,6 +178,8 @@ def resolve(workspace: str | None, source: str | None = None, prompt: str = "", 
             raise MissingError(f"{chosen}: no such workspace;", "make one with akd asset FILE --workspace ...")
         return found, own or (_named_in(prompt) if not found.notes.get("source") else None)
     if own:
+        if Path(own).is_file():
+            _check_kind(own)
         return Workspace(RUNS / asset_name(own)), own
     last = last_used()
     character = _named_in(prompt)
@@ -189,6 +191,14 @@ def resolve(workspace: str | None, source: str | None = None, prompt: str = "", 
             "no workspace here (no --workspace, no $AKD_WORKSPACE, nothing under runs/);", "name an asset: akd asset tiger, or akd asset FILE.glb"
         )
     return last, None
+
+
+def _check_kind(file: str) -> None:
+    """Refuse a file that no asset comes from, before a workspace is named after it."""
+    from stages.asset.reading import SUFFIXES
+
+    if Path(file).suffix.lower() not in SUFFIXES:
+        raise InputError(f"{file}: is neither an artifact of akd, nor a 3D file, nor a workspace;", f"give an .h5, one of {' '.join(SUFFIXES)}, or a folder.")
 
 
 def last_used() -> Workspace | None:

@@ -125,3 +125,13 @@ def test_files_without_legs_with_poses_or_with_clips_of_single_bones(real_assets
     code, figures, err = judged(path, capsys)
     assert code == 0, err
     assert figures and all(np.isfinite(one["jerk"]) and one["label"] in ("", "standing", "walking") for one in figures.values())
+
+
+@pytest.mark.parametrize("command", ["evaluate", "track", "asset"])
+def test_a_file_of_another_kind(tmp_path, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.md").write_text("# no motion")
+    assert app.run([command, "notes.md"]) == 2
+    shown = capsys.readouterr().err
+    assert "notes.md: is neither an artifact of akd, nor a 3D file, nor a workspace" in shown and len(shown.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
