@@ -11,7 +11,7 @@ from schemas.rig import Rig
 
 GRAVITY = 9.81  # m/s^2
 _LOCKED = 1e-3  # an axis with less room than this does not turn [rad]
-_SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
+SIGNS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], np.float64)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Body:
         axes = np.einsum("jki,jkl->jil", frames[above], frames)
         axes[0] = frames[0]
         middle = np.einsum("jki,jk->ji", frames, centers - positions)
-        corners = middle[:, None] + np.einsum("jik,jck->jci", local, _SIGNS * halves[:, None])
+        corners = middle[:, None] + np.einsum("jik,jck->jci", local, SIGNS * halves[:, None])
         limits = np.asarray(rig.limits, np.float64)
         armatures = _armatures(limits, masses.sum() * height**2)
         return Body(parents, frames, offsets, axes, masses, middle, inertias, corners, armatures, limits, height)
@@ -107,6 +107,15 @@ class Body:
         low, high = np.minimum(self.limits[..., 0], angles.min(0)), np.maximum(self.limits[..., 1], angles.max(0))
         limits = np.stack([low, high], -1)
         return dataclasses.replace(self, limits=limits, armatures=_armatures(limits, self.mass * self.height**2))
+
+    @property
+    def rest(self) -> np.ndarray:
+        """Joint points at rest, the root's at the origin. [m, (J, 3)]"""
+        joints = np.zeros((len(self.parents), 3))
+        for bone, parent in enumerate(self.parents):
+            if parent >= 0:
+                joints[bone] = joints[parent] + self.frames[parent] @ self.offsets[bone]
+        return joints
 
     @property
     def free(self) -> np.ndarray:
@@ -149,10 +158,7 @@ def own_volumes(centers: np.ndarray, boxes: np.ndarray, halves: np.ndarray, grid
 
 def subtree_inertias(body: Body) -> np.ndarray:
     """Mean moment of inertia of all that hangs on each joint, about the joint, at rest. [kg m^2, (J,)]"""
-    joints = np.zeros((len(body.parents), 3))
-    for bone, parent in enumerate(body.parents):
-        if parent >= 0:
-            joints[bone] = joints[parent] + body.frames[parent] @ body.offsets[bone]
+    joints = body.rest
     centers = joints + np.einsum("jik,jk->ji", body.frames, body.centers)
     result = np.zeros(len(body.parents))
     for bone in range(len(body.parents)):
@@ -166,7 +172,7 @@ def subtree_inertias(body: Body) -> np.ndarray:
 def _height(rig: Rig, boxes: np.ndarray) -> tuple[float, float]:
     """Standing height h and the smallest half size a cuboid may have. [m]"""
     halves = np.asarray(rig.cuboid_half_sizes, np.float64)
-    corners = rig.cuboid_centers[:, None] + np.einsum("jik,jck->jci", boxes, _SIGNS * halves[:, None])
+    corners = rig.cuboid_centers[:, None] + np.einsum("jik,jck->jci", boxes, SIGNS * halves[:, None])
     size = float(np.ptp(corners.reshape(-1, 3), axis=0).max())
     if not size > 0:
         raise InputError(f"{rig.name}: the rig has no size;", "run akd rig again.")

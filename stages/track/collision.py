@@ -42,7 +42,7 @@ class Capsules:
         along = edges[rows, longest] / np.maximum(sizes[rows, longest], _TINY)[:, None]
         reach = np.maximum(0.5 * sizes[rows, longest] - radii, 0.0)[:, None] * along
         middle = body.corners.mean(1)
-        pairs = np.array([pair for pair in itertools.combinations(range(len(sizes)), 2) if _steps(body.parents, *pair) >= _APART]).reshape(-1, 2)
+        pairs = np.array([pair for pair in itertools.combinations(range(len(sizes)), 2) if _steps(body.parents, *pair) >= _APART], np.int64).reshape(-1, 2)
         ends = np.stack([middle - reach, middle + reach], 1)
         found = Capsules(*(torch.from_numpy(x).float() for x in (ends, radii)), torch.from_numpy(pairs), torch.zeros(len(pairs)))
         joint, turn = _at_rest(body)
@@ -107,7 +107,4 @@ def _steps(parents: np.ndarray, one: int, other: int) -> int:
 
 def _at_rest(body: Body) -> tuple[torch.Tensor, torch.Tensor]:
     """Joint points and frames of the rest pose, its root at the origin. [(1, J, 3), (1, J, 3, 3)]"""
-    joint = np.zeros((len(body.parents), 3))
-    for bone, parent in enumerate(body.parents[1:], 1):
-        joint[bone] = joint[parent] + body.frames[parent] @ body.offsets[bone]
-    return torch.from_numpy(joint)[None].float(), torch.from_numpy(body.frames)[None].float()
+    return torch.from_numpy(body.rest)[None].float(), torch.from_numpy(body.frames)[None].float()

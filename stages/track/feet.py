@@ -52,6 +52,13 @@ class Contacts:
         """Whether a foot stands at a frame and at the next. [bool, (F-1, L)]"""
         return self.down[1:] & self.down[:-1]
 
+    def bones(self, count: int) -> np.ndarray:
+        """1 for the bones of feet that stand, 0 for the others, of `count`. [(F, J)]"""
+        standing = np.zeros((len(self.down), count))
+        for number, foot in enumerate(self.feet):
+            standing[:, foot.bones] = np.maximum(standing[:, foot.bones], self.down[:, number, None])
+        return standing
+
     def points(self, corners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The corner that each foot stands on, at a frame and one frame later. [(F, J, 8, 3) -> m, 2 x (F-1, L, 3)]"""
         frames = np.arange(len(corners) - 1)
@@ -83,11 +90,7 @@ def feet_of(rig: Rig, body: Body) -> list[Foot]:
 
 def rest_corners(body: Body) -> np.ndarray:
     """Cuboid corners at rest about the root joint. [m, (J, 8, 3)]"""
-    joints = np.zeros((len(body.parents), 3))
-    for bone, parent in enumerate(body.parents):
-        if parent >= 0:
-            joints[bone] = joints[parent] + body.frames[parent] @ body.offsets[bone]
-    return joints[:, None] + np.einsum("jik,jck->jci", body.frames, body.corners)
+    return body.rest[:, None] + np.einsum("jik,jck->jci", body.frames, body.corners)
 
 
 def schedule(feet: list[Foot], corners: np.ndarray, root: np.ndarray, ahead: np.ndarray, fps: float, height: float) -> Contacts:
@@ -115,7 +118,7 @@ def schedule(feet: list[Foot], corners: np.ndarray, root: np.ndarray, ahead: np.
     return Contacts(feet, _settled(down), point)
 
 
-def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time: float, grounding: str = "feet", travel: str = "auto") -> np.ndarray:
+def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time: float, grounding: str = "feet", travel: str = "feet") -> np.ndarray:
     """Shifts of the whole body, frame by frame, that set standing feet on the ground and keep them there. [m, (F, 3)]
 
     Parameters:
@@ -124,7 +127,7 @@ def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time:
         grounding: "feet": the least squares of standing feet's heights, smooth in time, going on evenly where none stands;
             "clip": the median height of the lowest corner, all frames alike; "none".
         travel: "feet": the least squares of standing feet's steps is taken away, smooth in time, so that the body goes
-            where its feet carry it; "auto": only where that is farther than the body goes by itself, as in clips that
+            where its feet carry it; "spot": only where that is farther than the body goes by itself, as in clips that
             were made to run on the spot; "given": never.
     """
     frames = len(corners)

@@ -24,13 +24,13 @@ from schemas.track import Track
 
 from .body import GRAVITY, Body
 from .params import Params
+from .softness import Softness
 from .world import World
 
 FRAME = np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
 """From our world (y up, facing z) to the model's (z up, facing x)."""
 HELP = ("upright_lift", "upright_hold", "upright_damp_x", "upright_damp_y", "upright_damp_z")
 """Actuators of the upright help, in group 1: `actuatorgroupdisable="1"` in <option> takes it away. They read no control."""
-_WALL = 4.0  # stiffness of a joint limit, in joint springs (kernel.joint_torque)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +109,7 @@ def model(body: Body, names: list[str], params: Params, time_step: float, played
     names, stiffness = _clean(names), body.gains(params.gain, params.damping)
     efforts = body.efforts(params.effort)
     body = stepped(body, params, time_step)
-    soft = _Softness.of(body, world, time_step, stiffness[0])
+    soft = Softness.of(body, world, time_step, stiffness[0])
     root = Element("mujoco", model=_clean([name])[0] or "track")
     SubElement(root, "compiler", angle="radian", autolimits="true")
     options = {"timestep": _text(time_step), "gravity": _text([0, 0, -GRAVITY]), "integrator": "Euler", "cone": "elliptic", "impratio": _text(soft.creep)}
@@ -142,74 +142,7 @@ def stepped(body: Body, params: Params, time_step: float) -> Body:
     return dataclasses.replace(body, inertias=inertias, armatures=body.armatures + (time_step * (damping + time_step * stiffness))[:, None])
 
 
-def inverse_weights(body: Body) -> tuple[np.ndarray, np.ndarray]:
-    """Inverse inertia that a force feels at rest: mean over directions at each bone's centre of mass, and of each hinge.
-
-    MuJoCo's body_invweight0 and dof_invweight0, by which it scales the softness of contacts and limits.
-
-    Returns:
-        [1/kg, (J,)] and [1/(kg m^2), (J, 3)]
-    """
-    count = len(body.parents)
-    joints, moves = np.zeros((count, 3)), np.zeros((count, 2, 3, 3 * count + 3))  # of spin and of the centre of mass
-    for bone, parent in enumerate(body.parents):
-        if parent >= 0:
-            joints[bone] = joints[parent] + body.frames[parent] @ body.offsets[bone]
-        center, above = joints[bone] + body.frames[bone] @ body.centers[bone], bone
-        moves[bone, 1, :, :3] = np.eye(3)
-        while above >= 0:
-            columns = slice(3 + 3 * above, 6 + 3 * above)
-            moves[bone, 0, :, columns] = body.frames[above]
-            moves[bone, 1, :, columns] = np.cross(body.frames[above].T, center - joints[above]).T
-            above = body.parents[above]
-    inertias = body.frames @ body.inertias @ body.frames.transpose(0, 2, 1)
-    mass = np.einsum("jki,jkl,jlm->im", moves[:, 0], inertias, moves[:, 0]) + np.einsum("j,jki,jkm->im", body.masses, moves[:, 1], moves[:, 1])
-    hinges = np.arange(6, 3 * count + 3)
-    mass[hinges, hinges] += body.armatures[1:].ravel()
-    inverse = np.linalg.inv(mass)
-    points = np.einsum("jki,il,jkl->j", moves[:, 1], inverse, moves[:, 1]) / 3
-    return points, np.diagonal(inverse)[3:].reshape(count, 3)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Softness:
-    """MuJoCo's constraint parameters, (stiffness, damping, impedance), of each bone's contact and of each hinge's limits.
-
-    MuJoCo pushes with f = (-b v - k r - a) d / ((1 - d) A), where r, v and a are depth, speed and acceleration of the
-    constraint, A the inverse inertia it feels at rest and d the impedance. A spring K and a damper C evaluated after the
-    step, f = -K (r + dt (v + dt a)) - C (v + dt a), are therefore d / (1 - d) = A dt (K dt + C), b = 1 / dt and
-    k = K / (dt (K dt + C)).
-    """
-
-    contacts: np.ndarray  # (J, 3)
-    limits: np.ndarray  # (J, 3, 3)
-    creep: float  # impratio: inverse inertias of friction and of the contact
-
-    @staticmethod
-    def of(body: Body, world: World, time_step: float, stiffness: np.ndarray) -> _Softness:
-        points, hinges = inverse_weights(body)
-        load = _SHARE * body.mass * GRAVITY
-        # force k p^2 / (p + ease) at depth p: the mean of its secant and its tangent there
-        depth = (load + np.sqrt(load**2 + 4 * world.contact_stiffness * load * world.contact_ease)) / (2 * world.contact_stiffness)
-        spring, damper = load / depth * (1.5 - 0.5 * depth / (depth + world.contact_ease)), world.contact_damping * load
-        # sticking feet creep as slowly as the simulator's: friction x load / slip_speed is their damper
-        creep = world.friction * load / world.slip_speed / (spring * time_step + damper)
-        walls = np.repeat(_WALL * stiffness[:, None], 3, 1)
-        return _Softness(_soft(spring, damper, points, time_step), _soft(walls, 0.0, hinges, time_step), creep)
-
-
-_SHARE = 0.25
-"""Of the weight on one corner, at which MuJoCo's linear contact is as stiff and as damped as the simulator's."""
-
-
-def _soft(spring: np.ndarray | float, damper: float, inverse: np.ndarray, time_step: float) -> np.ndarray:
-    lag = spring * time_step + damper
-    impedance = np.clip(1 - 1 / (1 + inverse * time_step * lag), 1e-4, 0.9999)  # MuJoCo's own bounds
-    # MuJoCo divides by the impedance what is given directly: k = stiffness / d, b = damping / d
-    return np.stack(np.broadcast_arrays(impedance * spring / (time_step * lag), impedance / time_step, impedance), -1)
-
-
-def _bodies(place: Element, body: Body, names: list[str], soft: _Softness, friction: float) -> None:
+def _bodies(place: Element, body: Body, names: list[str], soft: Softness, friction: float) -> None:
     """The tree of bones: inertia, compound joint of three hinges, cuboid."""
     nodes: list[Element] = []
     for bone, parent in enumerate(body.parents):
@@ -220,20 +153,23 @@ def _bodies(place: Element, body: Body, names: list[str], soft: _Softness, frict
         if parent < 0:
             SubElement(node, "freejoint", name="root")
         for axis in range(3) if parent >= 0 else ():
-            k, b, d = soft.limits[bone, axis]
             low, high = body.limits[bone, axis]
-            limit = {"range": _text([low, max(high, low + 1e-6)]), "solreflimit": _text([-k, -b]), "solimplimit": _text([d, d, 1, 0.5, 1])}
+            limit = {"range": _text([low, max(high, low + 1e-6)]), **_constraint(soft.limits[bone, axis], "limit")}
             hinge = f"{names[bone]}_{'xyz'[axis]}"
             SubElement(node, "joint", name=hinge, type="hinge", axis=_text(np.eye(3)[axis]), armature=_text(body.armatures[bone, axis]), **limit)
         i = body.inertias[bone]
         full = [i[0, 0], i[1, 1], i[2, 2], i[0, 1], i[0, 2], i[1, 2]]
         SubElement(node, "inertial", pos=_text(body.centers[bone]), mass=_text(body.masses[bone]), fullinertia=_text(full))
         center, halves, turn = _cuboid(body.corners[bone])
-        k, b, d = soft.contacts[bone]
-        contact = {"friction": _text([friction, 0, 0]), "solref": _text([-k, -b]), "solimp": _text([d, d, 1, 0.5, 1]), "priority": "1"}
+        contact = {"friction": _text([friction, 0, 0]), **_constraint(soft.contacts[bone]), "priority": "1"}
         # bones meet the floor and not each other, as in the simulator
         box = {"type": "box", "pos": _text(center), "quat": _quat(turn), "size": _text(halves), "contype": "0", "conaffinity": "2", "condim": "3"}
         SubElement(node, "geom", name=names[bone], rgba=".8 .6 .4 1", **box, **contact)
+
+
+def _constraint(soft: np.ndarray, of: str = "") -> dict[str, str]:
+    """The attributes of a soft constraint from a row of `Softness`."""
+    return {f"solref{of}": _text(-soft[:2]), f"solimp{of}": _text(soft[2:])}
 
 
 def _actuators(

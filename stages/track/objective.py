@@ -13,11 +13,14 @@ from schemas.motion import Motion
 from schemas.rig import Rig
 from stages.body import kinematics
 
+from . import inverse
 from .body import Body
 from .feet import Contacts, corrections, feet_of, plant, schedule
 
 _CLEARANCE = 0.05
 """A foot swings at least so high. [standing heights]"""
+_PLANTED = 20.0
+"""Weight of a standing foot, beside 1 of other bones, where the poses are looked for that hold it in place."""
 _FLIGHT = 0.05
 """A motion whose first frame is higher than this begins in the air. [standing heights]"""
 
@@ -29,13 +32,13 @@ _SINK = 2e-3
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """The motion to follow, as poses of the body, set on the ground.
+    """The motion to follow, as poses of the body, set on the ground; standing feet stay put where that is asked for.
 
     Attributes:
         joint: Joint points in the world. [m, (F, J, 3)]
         turn: Bone frames in the world. [(F, J, 3, 3)]
         angle: Compound joint angles. [rad, (F, J, 3)]
-        corners: Cuboid corners; standing feet stay put where that is asked for. [m, (F, J, 8, 3)]
+        corners: Cuboid corners. [m, (F, J, 8, 3)]
         weights: Of each bone in the loss, mean 1. [(F, J)]
         given: Cuboid corners of the motion as it came. [m, (F, J, 8, 3)]
         shift: How the whole body was moved to reach the ground and to go where its feet carry it. [m, (F, 3)]
@@ -54,8 +57,8 @@ class Target:
     fps: float
 
     @staticmethod
-    def from_motion(rig: Rig, motion: Motion, body: Body, *, grounding: str = "feet", travel: str = "auto", stance: float = 0.0) -> Target:
-        """Pose the body by the motion; see `Params` for grounding, travel and stance."""
+    def from_motion(rig: Rig, motion: Motion, body: Body, *, grounding: str = "feet", travel: str = "feet", stance: float = 0.0) -> Target:
+        """Pose the body by the motion; see `corrections` for grounding and travel, `Params` for stance."""
         skeleton = kinematics.Skeleton.from_rig(rig, dtype=torch.float64)
         pose = kinematics.pose_of(motion, skeleton)
         turn = pose.rotations @ torch.from_numpy(body.frames)
@@ -65,15 +68,18 @@ class Target:
         ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
         contacts = schedule(feet_of(rig, body), given, root, ahead, motion.fps, body.height)
         shift = corrections(contacts, given, root, body.time * motion.fps, grounding, travel)
-        corners = given + shift[:, None, None]
+        joint, turn = pose.joints.numpy() + shift[:, None], turn.numpy()
+        corners, angle = given + shift[:, None, None], np.array(motion.angles, np.float64)
         weights = np.ones(corners.shape[:2])
         if stance > 0:
-            corners = plant(contacts, corners, _CLEARANCE * body.height)
-            for number, foot in enumerate(contacts.feet):
-                weights[:, foot.bones] += (stance - 1) * contacts.down[:, number, None]
-        joint = pose.joints + torch.from_numpy(shift)[:, None]
-        angle = torch.from_numpy(np.array(motion.angles, np.float64))
-        tensors = (x.float() for x in (joint, turn, angle, torch.from_numpy(corners), torch.from_numpy(weights / weights.mean()), torch.from_numpy(given)))
+            standing = contacts.bones(len(body.parents))
+            planted = plant(contacts, corners, _CLEARANCE * body.height)
+            posed = inverse.Poses(joint[:, 0], turn[:, 0], angle)
+            joint, turn, angle = inverse.fit(body, posed, planted, 1 + (_PLANTED - 1) * standing)
+            corners = joint[:, :, None] + body.corners @ turn.swapaxes(-1, -2)
+            weights += (stance - 1) * standing
+            weights /= weights.mean()
+        tensors = (torch.from_numpy(x).float() for x in (joint, turn, angle, corners, weights, given))
         return Target(*tensors, shift, contacts, motion.fps)
 
     def between(self, first: int, last: int) -> Target:

@@ -32,7 +32,7 @@ class Params:
     window: float = param(2.0, "longest stretch optimised at once; the next goes on where it is after three quarters", unit="s", low=0.05, high=100000)
     chunk: int = param(20, "simulation steps between chunk boundaries", low=1, high=100000)
     grounding: str = param("feet", "what sets the target on the ground: its standing feet, its median lowest point, nothing", choices=("feet", "clip", "none"))
-    travel: str = param("auto", "whether the target goes where its standing feet carry it; auto: if it runs on the spot", choices=("auto", "feet", "given"))
+    travel: str = param("auto", "whether the target goes where its standing feet carry it; auto: unless it follows a path", choices=("auto", "feet", "given"))
     stance: float = param(4.0, "weight of standing feet, held in place, 0: the feet of the motion as they are", low=0, high=1000)
     slip: float = param(1.0, "weight of the steps of standing feet, also into and out of a stance", low=0, high=1000)
     sink: float = param(70.0, "weight of corners that are pressed deep into the ground, at all steps", unit="1/m^2", low=0, high=1e6)

@@ -54,7 +54,7 @@ def run(rig: Rig, motion: Motion, params: Params | None = None, progress: Progre
     # limits that the target itself exceeds give way: a wall that it starts behind would throw it
     body = Body.from_rig(rig, density=params.density).with_limits_for(motion.angles)
     substeps = params.substeps or max(1, int(np.ceil(1 / motion.fps / min(_STEP * body.time, _LONGEST))))
-    target = Target.from_motion(rig, motion, body, grounding=params.grounding, travel=params.travel, stance=params.stance)
+    target = Target.from_motion(rig, motion, body, grounding=params.grounding, travel=_travel(params.travel, motion), stance=params.stance)
     spans = stretches(motion.frame_count, motion.fps, params.window, substeps, params.hold)
     state = State.load(checkpoint, key) if checkpoint is not None else None
     if state is not None:
@@ -165,6 +165,13 @@ def _device(name: str, progress: Progress) -> str:
     if not is_compiled(device):
         progress.note(f"compiling the physics kernel: about {'15 s' if device == 'cpu' else 'a minute'}, once on this machine")
     return device
+
+
+def _travel(choice: str, motion: Motion) -> str:
+    """Where the target goes, see `feet.corrections`: a path that `akd distill` was asked for is kept."""
+    if choice != "auto":
+        return choice
+    return "spot" if motion.header.params.get("path") else "feet"
 
 
 def _key(rig: Rig, motion: Motion, params: Params) -> str:

@@ -14,7 +14,7 @@ _TALL = 0.4  # m: under higher bodies the ground is as stiff as under this one, 
 _CONTACT_EASE = 1e-3  # h
 _CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
 _RESCUE_SPEED = 1.0  # sqrt(g h): a corner deep in the ground would be thrown out within a step
-_SLIP_SPEED = 0.02  # sqrt(g h)
+_SLIP_SPEED = 0.007  # sqrt(g h): a foot that pushes with half of its friction creeps at 0.6 of this
 _UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from schemas.motion import Motion
 from schemas.rig import Rig
+from stages.distill.params import Params as DistillParams
+from stages.track import inverse
 from stages.track.body import Body
 from stages.track.feet import corrections, feet_of, plant, runs
 from stages.track.objective import Start, Target
@@ -59,13 +60,21 @@ def test_diagonal_feet_of_a_trot_stand_in_turn(made) -> None:
     np.testing.assert_allclose(np.diff(starts), 0.8 * 24, atol=2)
 
 
-def test_a_body_that_runs_on_the_spot_goes_where_its_feet_carry_it() -> None:
+def test_a_body_goes_where_its_feet_carry_it() -> None:
     rig = quadruped()
-    going, standing = (_target(rig, make(rig, frames=49, fps=24.0))[1] for make in (trot, _on_the_spot))
+    going, standing = (_target(rig, make(rig, frames=49, fps=24.0), travel="spot")[1] for make in (trot, _on_the_spot))
     assert standing.shift[-1, 2] == pytest.approx(1.45, abs=0.25)  # what the legs of the trot cover in 2 s
     np.testing.assert_array_equal(going.shift[:, [0, 2]], 0)  # it moves by itself already
     assert (_target(rig, _on_the_spot(rig), travel="given")[1].shift[:, 2] == 0).all()
     assert _target(rig, trot(rig, frames=49, fps=24.0), travel="feet")[1].shift[-1, 2] == pytest.approx(standing.shift[-1, 2] - 1.8, abs=0.05)
+
+
+@pytest.mark.parametrize(("travel", "path", "moves"), [("auto", "", True), ("auto", "0,1 0,9", False), ("feet", "0,1 0,9", True), ("given", "", False)])
+def test_a_path_that_was_asked_for_is_kept(travel: str, path: str, moves: bool) -> None:
+    rig = quadruped()
+    motion = trot(rig, frames=17).stamped(params=DistillParams(path=path), seed=0, inputs={})
+    report = run(rig, motion, Params(iterations=0, travel=travel)).report
+    assert (report["travel_added"] > 0.1) == moves
 
 
 def test_grounding_puts_standing_feet_at_zero() -> None:
@@ -75,7 +84,7 @@ def test_grounding_puts_standing_feet_at_zero() -> None:
         _, target = _target(rig, motion, grounding=grounding)
         low = target.corners[:, target.contacts.feet[0].bones].numpy()[..., 1].reshape(33, -1).min(1)
         assert np.abs(low[target.contacts.down[:, 0]]).mean() < bound
-    body, target = _target(rig, motion, grounding="none")
+    body, target = _target(rig, motion, grounding="none", travel="given")
     assert (corrections(target.contacts, target.given.numpy(), motion.root_positions, 4.0, "none", "given") == 0).all()
     assert target.shift.max() == 0
 
@@ -100,8 +109,9 @@ def _start(rig: Rig, motion: Motion) -> tuple[Start, float]:
     """The start, and the height of its lowest corner. [m]"""
     body, target = _target(rig, motion, stance=4.0)
     start = Start.from_target(target, body, knots=4, knot_time=0.01, lag=0.1)
-    posed = dataclasses.replace(motion, root_positions=np.tile(start.position.astype(np.float32), (motion.frame_count, 1)))
-    return start, float(_target(rig, posed, grounding="none", travel="given")[1].given[0, ..., 1].min())
+    posed = inverse.Poses(start.position[None], Rotation.from_quat(start.rotation[None]).as_matrix(), start.angles[None])
+    placed = inverse.place(body, posed)
+    return start, float((placed.joints[:, :, None] + body.corners @ placed.turns.swapaxes(-1, -2))[..., 1].min())
 
 
 def test_feet_under_the_ground_in_the_first_frame_are_lifted() -> None:
