@@ -14,6 +14,7 @@ import dataclasses
 from typing import TypeVar
 
 import numpy as np
+import torch
 from scipy.spatial.transform import Rotation
 
 from .body import SIGNS, Body
@@ -21,8 +22,9 @@ from .body import SIGNS, Body
 _KEEP = 3e-3
 """Weight of a squared change of a joint angle [rad^2] beside squared distances of bones [standing heights^2]."""
 _ROUNDS = 20
+_TOGETHER = 64  # frames; their matrices take 47 MB with 100 bones
 _ENOUGH = 1e-3
-"""A round that takes less than this share of every frame's error away is the last."""
+"""A second round in turn that takes less than this share of every frame's error away is the last."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,19 +77,27 @@ def fit(body: Body, given: Poses, corners: np.ndarray, weights: np.ndarray) -> t
     Returns:
         Joint points [m, (F, J, 3)], bone frames [(F, J, 3, 3)] and joint angles [rad, (F, J, 3)].
     """
-    wanted, poses = _boxes(corners), given
+    spans = (slice(first, first + _TOGETHER) for first in range(0, len(weights), _TOGETHER))
+    parts = [_fit(body, Poses(given.root[span], given.turn[span], given.angles[span]), _boxes(corners[span]), weights[span]) for span in spans]
+    joints, turns, angles = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return joints, turns, angles
+
+
+def _fit(body: Body, given: Poses, wanted: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`fit` of some frames together."""
+    poses = given
     placed = place(body, poses)
-    error, damping = _error(body, placed, poses, given, wanted, weights), np.full(len(weights), 1e-6)
+    error, damping, still = _error(body, placed, poses, given, wanted, weights), np.full(len(weights), 1e-6), 0
     for _ in range(_ROUNDS):
         tried = poses.moved(_step(body, placed, poses, given, wanted, weights, damping), body)
         tried_placed = place(body, tried)
         tried_error = _error(body, tried_placed, tried, given, wanted, weights)
         better = tried_error < error
-        done = (tried_error > (1 - _ENOUGH) * error).all()
+        still = still + 1 if (tried_error > (1 - _ENOUGH) * error).all() else 0
         damping = np.where(better, 0.2 * damping, 10 * damping).clip(1e-9, 1e3)
         poses, placed = _chosen(better, tried, poses), _chosen(better, tried_placed, placed)
         error = np.where(better, tried_error, error)
-        if done:
+        if still == 2:  # once may be a step that went too far
             break
     return placed.joints, placed.turns, poses.angles
 
@@ -148,7 +158,8 @@ def _step(body: Body, placed: Placed, poses: Poses, given: Poses, wanted: np.nda
     pull[:, 6:] += _keep(body) * (given.angles - poses.angles)[:, 1:].reshape(len(pull), -1)
     every = np.arange(matrix.shape[-1])
     matrix[:, every, every] += (damping * np.trace(matrix, axis1=1, axis2=2))[:, None]
-    return np.linalg.solve(matrix, pull[..., None])[..., 0]
+    # by torch: the stage holds it to one thread, numpy's solver rounds differently on every number of them
+    return torch.linalg.solve(torch.from_numpy(matrix), torch.from_numpy(pull)).numpy()
 
 
 def normal_equations(body: Body, placed: Placed, wanted: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

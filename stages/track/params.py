@@ -34,7 +34,7 @@ class Params:
     grounding: str = param("feet", "what sets the target on the ground: its standing feet, its median lowest point, nothing", choices=("feet", "clip", "none"))
     travel: str = param("auto", "whether the target goes where its standing feet carry it; auto: unless it follows a path", choices=("auto", "feet", "given"))
     stance: float = param(4.0, "weight of standing feet, held in place, 0: the feet of the motion as they are", low=0, high=1000)
-    slip: float = param(1.0, "weight of the steps of standing feet, also into and out of a stance", low=0, high=1000)
+    slip: float = param(2.0, "weight of the steps of standing feet, also into and out of a stance", low=0, high=1000)
     sink: float = param(70.0, "weight of corners that are pressed deep into the ground, at all steps", unit="1/m^2", low=0, high=1e6)
     self_collision: float = param(0.0, "weight of bones that pass into each other deeper than at rest", low=0, high=1e6)
     seed: int = param(0, "seed (tracking draws nothing at random)", low=0)

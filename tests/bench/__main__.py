@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs" / "performance.md"
-BY_HAND = {"ablation": "docs/prior.md", "estimators": "docs/estimators.md", "prior": "docs/prior.md"}
+BY_HAND = {"ablation": "docs/prior.md", "estimators": "docs/estimators.md", "motions": "docs/track.md", "prior": "docs/prior.md"}
 """Those that take hours or train networks, with the page that has their figures."""
 
 

@@ -2,8 +2,9 @@
 
 The same 17-bone body, dropped on its feet, is stepped by ours, by MuJoCo and, where it is installed, by Newton in one
 process; figures are medians of process time on one thread, in microseconds a step. Then the stage tracks the 2 s trot of
-tests/track/beasts.py for 200 iterations, three times: with feet that stay put (the default), with the feet of the motion,
-and with feet that stay put and carry the body as far as they reach; MuJoCo replays each from its export.
+tests/track/beasts.py for 200 iterations, three times: with feet that stay put and carry the body as far as they reach (the
+default), with the feet and the way of the motion, and with feet that stay put on the way of the motion; MuJoCo replays each
+from its export.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def _tracking() -> dict[str, Any]:
     rig = quadruped()
     motion = trot(rig, frames=49, fps=24.0)
     figures: dict[str, Any] = {}
-    for name, params in (("", Params()), ("_own_feet", Params(stance=0.0, slip=0.0)), ("_carried", Params(travel="feet"))):
+    for name, params in (("", Params()), ("_own_feet", Params(stance=0.0, slip=0.0, travel="given")), ("_own_way", Params(travel="given"))):
         began = time.process_time()
         track = run(rig, motion, params)
         seconds, report = time.process_time() - began, track.report

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -105,3 +110,30 @@ def test_the_matrix_of_a_hundred_bones_is_positive() -> None:
     assert matrix.shape == (2, 303, 303)
     np.testing.assert_allclose(matrix, matrix.swapaxes(-1, -2), atol=1e-12 * np.abs(matrix).max())
     assert np.linalg.eigvalsh(matrix).min() > -1e-9 * np.abs(matrix).max()
+
+
+_FIT = """
+import hashlib
+import numpy as np
+from stages.repeatable import one_torch_thread
+from stages.track import inverse
+from stages.track.body import Body
+from tests.track.beasts import random_tree
+
+body = Body.from_rig(random_tree(0, 60))
+angles = 0.1 * np.random.default_rng(0).normal(size=(4, 60, 3))
+there = inverse.place(body, inverse.Poses(np.zeros((4, 3)), np.tile(np.eye(3), (4, 1, 1)), angles))
+begin = inverse.Poses(np.zeros((4, 3)), np.tile(np.eye(3), (4, 1, 1)), np.zeros((4, 60, 3)))
+with one_torch_thread():
+    found = inverse.fit(body, begin, there.joints[:, :, None] + body.corners @ there.turns.swapaxes(-1, -2), np.ones((4, 60)))
+print(hashlib.sha256(found[2].tobytes()).hexdigest())
+"""
+
+
+def test_the_poses_are_the_same_with_any_number_of_threads() -> None:
+    root = str(Path(__file__).resolve().parents[2])
+    digests = set()
+    for threads in ("1", "2"):
+        environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        digests.add(subprocess.run([sys.executable, "-c", _FIT], env=environment, capture_output=True, text=True, check=True).stdout)
+    assert len(digests) == 1
