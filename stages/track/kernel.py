@@ -33,6 +33,8 @@ class Physics:
     rescue_speed: float  # m/s, at which a corner is pushed out of the ground at most
     friction: float
     slip_speed: float  # m/s, below it friction falls off linearly
+    fastest: float  # rad/s, of the root and of joints about an axis
+    grip: float  # kg, of inertia that friction adds to a corner in a step, at most
     upright_stiffness: float  # N m/rad
     upright_damping: float  # N m s/rad
     up: wp.vec3  # world up at the start, in the root's frame
@@ -177,7 +179,9 @@ def contact_force(physics: Physics, press: float, v: wp.vec3):
     ease = press / (press + physics.contact_ease)
     load = physics.contact_stiffness * press * ease
     normal = load * damp
-    drag = physics.friction * normal / wp.sqrt(v[0] * v[0] + v[2] * v[2] + physics.slip_speed * physics.slip_speed)
+    bound = physics.friction * normal
+    # beside more inertia than `grip` that of a small foot is rounding: under a great load it creeps faster instead
+    drag = bound / (wp.sqrt(v[0] * v[0] + v[2] * v[2] + physics.slip_speed * physics.slip_speed) + dt * bound / physics.grip)
     slope = physics.contact_stiffness * damp * ease * (2.0 - ease)
     stiff = dt * slope + wp.where(damp > 0.0, physics.contact_damping * load, 0.0)
     return wp.vec3(-drag * v[0], normal, -drag * v[2]), wp.vec3(dt * drag, dt * stiff, dt * drag)
@@ -198,6 +202,12 @@ def joint_torque(physics: Physics, ke: float, kd: float, effort: float, target: 
     torque = drive - 4.0 * ke * over - dt * wp.cw_mul(wall, qd)
     soft = dt * (kd + dt * ke)
     return torque, wp.vec3(soft, soft, soft) + dt * dt * wall
+
+
+@wp.func
+def bounded(rate: wp.vec3, most: float):
+    """The rate with each component between -most and most: what turns half a radian in a step gains energy and explodes."""
+    return wp.vec3(wp.clamp(rate[0], -most, most), wp.clamp(rate[1], -most, most), wp.clamp(rate[2], -most, most))
 
 
 @wp.kernel
@@ -333,7 +343,7 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
         accel = -(spd_inverse(scratch.m[step, world, 0]) * (root_f + wp.transpose(root_b) * alpha))
         scratch.alpha[step, world, 0] = alpha
         scratch.accel[step, world, 0] = accel
-        spin = state.spin[step, world] + dt * alpha
+        spin = bounded(state.spin[step, world] + dt * alpha, physics.fastest)
         velocity = state.velocity[step, world] + dt * accel
         rotation = state.rotation[step, world]
         state.spin[step + 1, world] = spin
@@ -349,7 +359,7 @@ def rollout(first: int, last: int, physics: Physics, bones: Bones, state: State,
             accel_b = scratch.accel[step, world, parent_out] + wp.cross(alpha_p, scratch.arm[step, world, bone]) + scratch.bias[step, world, bone]
             load = scratch.a[step, world, bone] * beta + scratch.b[step, world, bone] * accel_b
             qdd = scratch.inverse[step, world, bone] * (scratch.torque[step, world, bone] - wp.transpose(axes_out) * load)
-            rate = state.rate[step, world, bone] + dt * qdd
+            rate = bounded(state.rate[step, world, bone] + dt * qdd, physics.fastest)
             scratch.alpha[step, world, bone] = beta + axes_out * qdd
             scratch.accel[step, world, bone] = accel_b
             state.rate[step + 1, world, bone] = rate

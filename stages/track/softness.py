@@ -45,9 +45,10 @@ class Softness:
         points, hinges = inverse_weights(body)
         depths, give = _contact(world, _LOADS * body.mass * GRAVITY, time_step)
         contacts = np.stack([_growing(depths, _LOADS * body.mass * GRAVITY, give, inverse, time_step) for inverse in points])
-        # sticking feet creep as slowly as the simulator's: friction x load / slip_speed is their damper
+        # sticking feet creep as slowly as the simulator's, whose damper is 1 / (slip_speed / (friction x load) + dt / grip)
         load = _SHARE * body.mass * GRAVITY
-        creep = world.friction * load / world.slip_speed * time_step / _contact(world, np.array([load]), time_step)[1][0]
+        damper = 1 / (world.slip_speed / max(world.friction * load, 1e-9) + time_step / world.grip)
+        creep = damper * time_step / _contact(world, np.array([load]), time_step)[1][0]
         return Softness(contacts, _even(np.repeat(_WALL * stiffness[:, None], 3, 1), hinges, time_step), creep)
 
 

@@ -15,6 +15,8 @@ _CONTACT_EASE = 1e-3  # h
 _CONTACT_DAMPING = 1.2  # 1 / sqrt(g h)
 _RESCUE_SPEED = 1.0  # sqrt(g h): a corner deep in the ground would be thrown out within a step
 _SLIP_SPEED = 0.007  # sqrt(g h): a foot that pushes with half of its friction creeps at 0.6 of this
+_GRIP = 2.0  # M: half of it reached under two weights on a corner with steps of 0.009 sqrt(h / g)
+_FASTEST = 55.0  # 1 / sqrt(h / g): half a radian in the longest automatic step, ten times what motions do
 _UPRIGHT_DAMPING = 0.4  # of the upright spring x sqrt(h / g)
 
 
@@ -30,6 +32,8 @@ class World:
         rescue_speed: At which a corner is pushed out of the ground at most. [m/s]
         friction: Coulomb's.
         slip_speed: Below it friction falls off linearly. [m/s]
+        grip: Inertia that friction adds to a corner in a step, at most. [kg]
+        fastest: Rate that no joint about an axis, nor the root, exceeds. [rad/s]
         upright_stiffness: Of the spring from the root's up direction to the world's. [N m/rad]
         upright_damping: [N m s/rad]
     """
@@ -41,6 +45,8 @@ class World:
     rescue_speed: float
     friction: float
     slip_speed: float
+    grip: float
+    fastest: float
     upright_stiffness: float
     upright_damping: float
 
@@ -56,6 +62,8 @@ class World:
             rescue_speed=_RESCUE_SPEED * speed,
             friction=friction,
             slip_speed=_SLIP_SPEED * speed,
+            grip=_GRIP * body.mass,
+            fastest=_FASTEST / body.time,
             upright_stiffness=upright * body.torque,
             upright_damping=upright * _UPRIGHT_DAMPING * body.torque * body.time,
         )

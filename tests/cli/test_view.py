@@ -140,12 +140,18 @@ def test_a_port_that_is_taken_is_refused_with_a_way_out(akd, served):
 def test_the_program_says_where_and_stops_when_asked_to(tmp_path, stop):
     (tmp_path / "workspace.json").write_text('{"source": "tiger"}')
     command = [sys.executable, "-m", "akd_cli", "view", str(tmp_path), "--port", "0", "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
-        address = json.loads(running.stdout.readline())["address"]
-        with urllib.request.urlopen(address + "api/status", timeout=30) as answer:
-            assert json.load(answer)["workspaces"][0]["motions"] == []
-        running.send_signal(stop)
-        assert running.wait(30) == 0 and "stopped" in running.stderr.read()
+    # a shell's background jobs ignore Ctrl-C, and so would what the tests start from one
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ) as running:
+        try:
+            address = json.loads(running.stdout.readline())["address"]
+            with urllib.request.urlopen(address + "api/status", timeout=30) as answer:
+                assert json.load(answer)["workspaces"][0]["motions"] == []
+            running.send_signal(stop)
+            assert running.wait(30) == 0 and "stopped" in running.stderr.read()
+        finally:
+            running.kill()
 
 
 def test_byte_ranges():

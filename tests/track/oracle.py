@@ -137,7 +137,8 @@ class Reference:
         self.touches += 1
         damp, ease = max(1 - physics.contact_damping * speed[1], 0), press / (press + physics.contact_ease)
         load = physics.contact_stiffness * press * ease
-        drag = physics.friction * load * damp / np.sqrt(speed[0] ** 2 + speed[2] ** 2 + physics.slip_speed**2)
+        bound = physics.friction * load * damp
+        drag = bound / (np.sqrt(speed[0] ** 2 + speed[2] ** 2 + physics.slip_speed**2) + dt * bound / physics.grip)
         stiff = dt * physics.contact_stiffness * damp * ease * (2 - ease) + (physics.contact_damping * load if damp > 0 else 0)
         give = dt * np.array([drag, stiff, drag])
         self.mujoco.mj_jacDot(model, data, change, None, point, body)

@@ -91,3 +91,13 @@ def test_a_hinged_body_can_be_tracked_and_stays_hinged() -> None:
     track = run(rig, motion, Params(iterations=40))
     assert not track.report["failed"], track.report["reason"]
     assert np.abs(track.angles[..., 2]).max() < 2e-3
+
+
+def test_no_joint_turns_faster_than_the_bound() -> None:
+    simulator = Simulator(Body.from_rig(quadruped()), steps=60, time_step=0.002, gravity=0.0, gain=400.0, damping=0.0)
+    simulator.start([0, 5, 0], [0, 0, 0, 1], np.zeros((17, 3)))
+    simulator.physics.fastest = 20.0
+    control, velocity, spin, rate = _zeros(simulator)
+    simulator.forward(control + 1.5, velocity, spin + 50.0, rate)
+    assert float(simulator.rate.abs().max()) == 20.0
+    assert float(simulator.spin[1:].abs().max()) == 20.0
