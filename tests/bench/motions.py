@@ -32,6 +32,7 @@ from stages.rig.stage import run as rig_stage
 from stages.track.mjcf import export
 from stages.track.params import Params
 from stages.track.stage import run
+from tests.track.beasts import quadruped, trot
 from tests.track.replay import replay
 
 DISTILLED = {"tiger": "tiger", "KhronosFox": "fox", "KnightCharacter": "knight", "Trex": "t-rex"}
@@ -62,6 +63,13 @@ def clips(assets: Path) -> Iterator[tuple[str, Rig, Motion]]:
         found = {re.split(r"[|_]", full)[-1]: motion for full, motion in motions(path, rig, asset, 30.0).items()}
         for clip in wanted:
             yield f"{name} {clip}", rig, found[clip]
+
+
+def trots() -> Iterator[tuple[str, Rig, Motion]]:
+    """The trot of tests/track/beasts.py, 2 to 20 s long."""
+    rig = quadruped()
+    for seconds in (2, 5, 10, 20):
+        yield f"trot of {seconds} s", rig, trot(rig, frames=24 * seconds + 1, fps=24.0)
 
 
 def judged(rig: Rig, motion: Motion) -> float:
@@ -107,6 +115,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the workspaces")
     parser.add_argument("--repeats", type=int, default=1, help="runs of each motion")
+    parser.add_argument("--only", choices=("distilled", "clips", "trots"), help="some of the motions; trots are not among all")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the stage track")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     args = parser.parse_args()
@@ -116,8 +125,9 @@ def main() -> None:
     chosen = {name: type(getattr(Params(), name))(value) for name, value in (each.split("=", 1) for each in args.set)}
     params, figures = Params(**chosen), {}
     print(f"| {' | '.join(HEADS)} |\n| --- |{' ---: |' * (len(HEADS) - 1)}")
-    for source in (distilled(args.out, assets), clips(assets)):
-        for name, rig, motion in source:
+    sources = {"distilled": lambda: distilled(args.out, assets), "clips": lambda: clips(assets), "trots": trots}
+    for wanted in (args.only,) if args.only else ("distilled", "clips"):
+        for name, rig, motion in sources[wanted]():
             for repeat in range(args.repeats):
                 found = measure(rig, motion, dataclasses.replace(params, smoothness=params.smoothness * (1 + 0.01 * repeat)))
                 print(row(name if not repeat else f"{name}, again", found), flush=True)
