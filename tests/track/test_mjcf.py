@@ -14,11 +14,12 @@ from schemas.errors import InputError
 from schemas.motion import Motion
 from schemas.rig import Rig
 from schemas.track import Track
-from stages.track.body import Body
+from stages.track.body import GRAVITY, Body
 from stages.track.mjcf import FRAME, HELP, depth_first, export, stepped
 from stages.track.params import Params
-from stages.track.softness import inverse_weights
+from stages.track.softness import Softness, inverse_weights
 from stages.track.stage import run
+from stages.track.world import World
 
 from .beasts import make_rig, quadruped, random_tree, trot
 
@@ -126,3 +127,30 @@ def test_a_foot_feels_the_same_ground_in_mujoco(height: float, tmp_path: Path) -
         mujoco.mj_step(model, data)
     depth = 0.5 * height - data.qpos[2]
     assert 0 < depth == pytest.approx(0.5 * height - track.root_positions[-1, 1], rel=0.25)
+
+
+@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
+def test_contacts_push_as_the_simulator_s_do_over_depth(scale: float) -> None:
+    """MuJoCo's law, f = k r d^2 / ((1 - d) A D^2) with impedance d(r), against the kernel's spring."""
+    body = Body.from_rig(quadruped(scale))
+    world, step = World.of(body, friction=0.8, upright=1.7), 0.009 * min(body.time, 0.25)
+    soft = Softness.of(body, world, step, body.gains(1.25, 0.17)[0])
+    for shares in (0.05, 0.25, 1.0):
+        load = shares * body.mass * GRAVITY
+        depth = (load + np.sqrt(load**2 + 4 * world.contact_stiffness * load * world.contact_ease)) / (2 * world.contact_stiffness)
+        k, _, least, most, width, _, power = soft.contacts.T
+        impedance = least + (most - least) * (1 - (1 - np.minimum(depth / width, 1)) ** power)
+        force = k * depth * impedance**2 / ((1 - impedance) * inverse_weights(body)[0] * most**2)
+        assert np.abs(np.log(force / load)).max() < np.log(1.8)
+
+
+def test_ice_can_be_exported(tmp_path: Path) -> None:
+    rig = quadruped()
+    motion = trot(rig, frames=3)
+    path = tmp_path / "ice.xml"
+    export(path, rig, motion, run(rig, motion, Params(iterations=0, substeps=8, friction=0.0)))
+    model = mujoco.MjModel.from_xml_path(str(path))
+    data = mujoco.MjData(model)
+    mujoco.mj_resetDataKeyframe(model, data, 0)
+    mujoco.mj_step(model, data, 100)
+    assert np.isfinite(data.qpos).all()
