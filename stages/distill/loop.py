@@ -21,6 +21,7 @@ from stages.body.kinematics import cuboid_corners
 from stages.progress import Progress
 from stages.view.camera import Camera
 
+from . import blur
 from . import checkpoint as checkpoints
 from .control import Control, inlined
 from .estimators import make_estimator, slots
@@ -222,7 +223,8 @@ class Distillation:
             gradient = latent.detach().float() - answer.target
             rms = float(gradient.square().mean().sqrt())
         (pixels,) = torch.autograd.grad(surrogate(latent, gradient), leaf)
-        return pixels.float() / latent.numel(), rms, answer.guidance_rms
+        wide = blur.fading(settings.blur, self.iteration, settings.anneal * settings.iterations)
+        return blur.spread(pixels.float() / latent.numel(), wide), rms, answer.guidance_rms
 
     def _noise(self, shape: torch.Size) -> torch.Tensor:
         """Noise of this process's clips: drawn for those of all, so that it does not depend on how many processes there are."""

@@ -76,6 +76,9 @@ class Params:
     t_min_end: float | None = param(None, "Lowest noise level after annealing.", low=0, high=1)
     t_max_end: float | None = param(None, "Highest noise level after annealing.", low=0, high=1)
     anneal: float | None = param(None, "Share of the steps over which the noise levels are annealed.", low=0, high=1)
+    blur: float | None = param(
+        None, "Spread of the score's gradient over the picture at the start; falls to 0 while noise levels are annealed.", unit="px", low=0, high=1000
+    )
     tolerance: float | None = param(
         None, "Stop after annealing once a tenth of the steps changes the joint angles by less than this (rms); 0 = never.", unit="rad", low=0, high=10
     )
@@ -118,6 +121,7 @@ FALLBACK: dict[str, Any] = {
     "t_min_end": 0.02,
     "t_max_end": 0.5,
     "anneal": 0.5,
+    "blur": 0.0,
     "tolerance": 0.0,
 }
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 # The paper: 10000 iterations, half of them annealing, one value per frame and variable, plain SDS.
 PAPER: dict[str, Any] = {
     "iterations": 10000, "anneal": 0.5, "modes": 0, "unfold": 0.0, "estimator": "sds", "refresh": 1, "t_min": 0.02, "t_max": 0.98, "t_min_end": 0.02,
-    "t_max_end": 0.5, "lambda_slide": 0.0, "trunk_rate": 1.0, "lateral_rate": 1.0,
+    "t_max_end": 0.5, "lambda_slide": 0.0, "trunk_rate": 1.0, "lateral_rate": 1.0, "blur": 0.0,
 }  # fmt: skip
 
 # An hour on one large GPU: low-frequency variables take larger steps, so a sixth of the iterations; stops when converged.

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "t_min_end": 0.5,
     "t_max_end": 0.9,
     "anneal": 0.7,
+    "blur": 3.0,
 }
 
 
