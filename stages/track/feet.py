@@ -17,6 +17,7 @@ _RISE = 0.25  # or within this share of its own range
 _CREEP = 0.6  # a standing foot does not swing forward faster than this [standing heights / s]
 _LIFT = 0.25  # over so long the height is smoothed [sqrt(h / g)]
 _STRIDE = 1.0  # and the speed [sqrt(h / g)]
+_HEADING = 4.0  # and the heading, over more than a stride: hips turn with every step [sqrt(h / g)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,16 +120,18 @@ def schedule(feet: list[Foot], corners: np.ndarray, root: np.ndarray, ahead: np.
     return Contacts(feet, _settled(down), point)
 
 
-def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time: float, grounding: str = "feet", travel: str = "feet") -> np.ndarray:
+def corrections(
+    contacts: Contacts, corners: np.ndarray, root: np.ndarray, ahead: np.ndarray, time: float, grounding: str = "feet", travel: str = "feet"
+) -> np.ndarray:
     """Shifts of the whole body, frame by frame, that set standing feet on the ground and keep them there. [m, (F, 3)]
 
     Parameters:
-        corners, root: Cuboid corners [m, (F, J, 8, 3)] and root joint [m, (F, 3)].
+        corners, root, ahead: Cuboid corners [m, (F, J, 8, 3)], root joint [m, (F, 3)] and the horizontal direction the body faces [(F, 3)].
         time: sqrt(h / g), in frames: corrections are smooth over a part of it.
         grounding: "feet": the least squares of standing feet's heights, smooth in time, going on evenly where none stands;
             "clip": the median height of the lowest corner, all frames alike; "none".
-        travel: "feet": the least squares of standing feet's steps is taken away, smooth in time, so that the body goes
-            where its feet carry it; "spot": only where that is farther than the body goes by itself, as in clips that
+        travel: "feet": the least squares of standing feet's steps along the body's mean heading is taken away, smooth in time, so
+            that the body goes as far as its feet carry it, but not aside; "spot": only where that is farther than the body goes by itself, as in clips that
             were made to run on the spot; "given": never.
     """
     frames = len(corners)
@@ -140,7 +143,10 @@ def corrections(contacts: Contacts, corners: np.ndarray, root: np.ndarray, time:
         shift[:, 1] = -np.median(corners[..., 1].reshape(frames, -1).min(1))
     if travel != "given" and contacts.held.any():
         here, later = contacts.points(corners)
-        steps = np.stack([_smooth((here - later)[..., axis], contacts.held, _STRIDE * time) for axis in (0, 2)], 1)
+        heading = np.stack([_smooth(ahead[:, axis, None], np.ones((frames, 1)), _HEADING * time) for axis in (0, 2)], 1)
+        heading = (heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-6))[:-1]
+        slips = ((here - later)[..., [0, 2]] * heading[:, None]).sum(-1)
+        steps = _smooth(slips, contacts.held, _STRIDE * time)[:, None] * heading
         far, own = np.linalg.norm(steps.sum(0)), np.linalg.norm((root[-1] - root[0])[[0, 2]])
         if travel == "feet" or far > own:
             shift[1:, [0, 2]] = np.cumsum(steps, axis=0)

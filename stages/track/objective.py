@@ -67,7 +67,7 @@ class Target:
         ahead = Rotation.from_quat(motion.root_rotations).apply([0.0, 0, 1]) * [1, 0, 1]
         ahead /= np.maximum(np.linalg.norm(ahead, axis=1, keepdims=True), 1e-6)
         contacts = schedule(feet_of(rig, body), given, root, ahead, motion.fps, body.height)
-        shift = corrections(contacts, given, root, body.time * motion.fps, grounding, travel)
+        shift = corrections(contacts, given, root, ahead, body.time * motion.fps, grounding, travel)
         joint, turn = pose.joints.numpy() + shift[:, None], turn.numpy()
         corners, angle = given + shift[:, None, None], np.array(motion.angles, np.float64)
         weights = np.ones(corners.shape[:2])

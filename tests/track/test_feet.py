@@ -69,6 +69,16 @@ def test_a_body_goes_where_its_feet_carry_it() -> None:
     assert _target(rig, trot(rig, frames=49, fps=24.0), travel="feet")[1].shift[-1, 2] == pytest.approx(standing.shift[-1, 2] - 1.8, abs=0.05)
 
 
+def test_feet_that_slip_aside_do_not_carry_the_body_aside() -> None:
+    rig = quadruped()
+    motion = trot(rig, frames=49, fps=24.0)
+    hips = [joint for joint, role in enumerate(rig.roles) if role.endswith("_upper")]
+    motion.angles[:, hips, 2] = 0.25 * motion.angles[:, hips, 0]  # legs swing out as they swing forward, all to the same side
+    shift = _target(rig, motion)[1].shift
+    assert abs(shift[-1, 2]) > 0.3
+    assert np.abs(shift[:, 0]).max() < 1e-6
+
+
 @pytest.mark.parametrize(("travel", "path", "moves"), [("auto", "", True), ("auto", "0,1 0,9", False), ("feet", "0,1 0,9", True), ("given", "", False)])
 def test_a_path_that_was_asked_for_is_kept(travel: str, path: str, moves: bool) -> None:
     rig = quadruped()
@@ -85,7 +95,8 @@ def test_grounding_puts_standing_feet_at_zero() -> None:
         low = target.corners[:, target.contacts.feet[0].bones].numpy()[..., 1].reshape(33, -1).min(1)
         assert np.abs(low[target.contacts.down[:, 0]]).mean() < bound
     body, target = _target(rig, motion, grounding="none", travel="given")
-    assert (corrections(target.contacts, target.given.numpy(), motion.root_positions, 4.0, "none", "given") == 0).all()
+    ahead = np.tile([0.0, 0, 1], (33, 1))
+    assert (corrections(target.contacts, target.given.numpy(), motion.root_positions, ahead, 4.0, "none", "given") == 0).all()
     assert target.shift.max() == 0
 
 

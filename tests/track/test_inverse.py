@@ -98,8 +98,9 @@ def test_the_target_is_a_pose_whose_standing_feet_are_planted() -> None:
     assert speed.mean() < 0.04
     # and close to what planting by moving corners asks for
     root = target.given.numpy()[:, 0].mean(1)
-    contacts = schedule(feet_of(rig, body), target.given.numpy(), root, np.tile([0.0, 0, 1], (49, 1)), 24.0, body.height)
-    planted = plant(contacts, target.given.numpy() + corrections(contacts, target.given.numpy(), root, body.time * 24)[:, None, None], 0.05 * body.height)
+    given, ahead = target.given.numpy(), np.tile([0.0, 0, 1], (49, 1))
+    contacts = schedule(feet_of(rig, body), given, root, ahead, 24.0, body.height)
+    planted = plant(contacts, given + corrections(contacts, given, root, ahead, body.time * 24)[:, None, None], 0.05 * body.height)
     assert np.sqrt(((target.corners.numpy() - planted) ** 2).sum(-1).mean()) < 0.01
 
 
