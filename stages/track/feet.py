@@ -145,8 +145,10 @@ def corrections(
         here, later = contacts.points(corners)
         heading = np.stack([_smooth(ahead[:, axis, None], np.ones((frames, 1)), _HEADING * time) for axis in (0, 2)], 1)
         heading = (heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-6))[:-1]
-        slips = ((here - later)[..., [0, 2]] * heading[:, None]).sum(-1)
-        steps = _smooth(slips, contacts.held, _STRIDE * time)[:, None] * heading
+        steps = np.zeros((frames - 1, 2))
+        for number, way in enumerate((heading, heading[:, ::-1] * [1, -1])):
+            along = _smooth(((here - later)[..., [0, 2]] * way[:, None]).sum(-1), contacts.held, _STRIDE * time)
+            steps += (along - (along.mean() if number else 0.0))[:, None] * way
         far, own = np.linalg.norm(steps.sum(0)), np.linalg.norm((root[-1] - root[0])[[0, 2]])
         if travel == "feet" or far > own:
             shift[1:, [0, 2]] = np.cumsum(steps, axis=0)

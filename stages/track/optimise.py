@@ -17,6 +17,10 @@ from .easing import faded, hardness, settles
 from .params import Params
 from .problem import Problem
 
+_STRAYED = 1.1
+_PATIENCE = 4
+"""After so many iterations in turn whose loss is so many times the best, the optimisation goes back to the best: a hard landing threw it out."""
+
 COLUMNS = ["iteration", "loss", "track", "smooth", "corner_rmse"]
 
 
@@ -28,7 +32,8 @@ class State:
         values, best: Control, velocity, spin and rate of the stretch at work.
         history: One row of `COLUMNS` an iteration, of all stretches.
         help: Share of the upright help that is left; what the first stretch ends with holds for all.
-        slow: Factor on the learning rate, halved after a run that was not finite.
+        slow: Factor on the learning rate, halved after a run that was not finite and when the loss strays.
+        strayed: How many iterations in turn were far worse than the best, in the real world.
         stretch: Which one is at work.
         begin: State it begins with (`Problem.state_at`); empty for the first.
         known: Controls found for its beginning by the one before; empty for the first.
@@ -44,6 +49,7 @@ class State:
     iteration: int = 0
     help: float = 1.0
     slow: float = 1.0
+    strayed: int = 0
     history: list[list[float]] = dataclasses.field(default_factory=list)
     stretch: int = 0
     begin: list[torch.Tensor] = dataclasses.field(default_factory=list)
@@ -72,7 +78,7 @@ class State:
         self.done = [*self.done, self.best[0][:knots]]
         self.begin, self.known = problem.state_at(frames), [self.best[0][knots:]]
         self.stretch, self.values, self.optimizer = self.stretch + 1, [], None
-        self.best_loss, self.iteration, self.slow = float("inf"), 0, 1.0
+        self.best_loss, self.iteration, self.slow, self.strayed = float("inf"), 0, 1.0, 0
 
     def whole(self) -> list[torch.Tensor]:
         """The best control of the clip so far, and its first velocity, spin and rate."""
@@ -105,6 +111,7 @@ def iterate(problem: Problem, state: State, params: Params) -> None:
     """
     if settles(state.iteration, params.iterations):
         state.best_loss = float("inf")
+    settled = hardness(state.iteration, params.iterations) == 1
     problem.simulator.ease(hardness(state.iteration, params.iterations), state.help)
     track, smooth, rmse = problem.errors(state.values)
     loss = track + params.smoothness * smooth
@@ -120,8 +127,9 @@ def iterate(problem: Problem, state: State, params: Params) -> None:
     if finite and state.stretch == 0:
         least = min(row[4] for row in state.history)
         state.help = faded(state.help, rmse / problem.body.height, least / problem.body.height, state.iteration, params)
+    state.strayed = state.strayed + 1 if settled and figures[0] > _STRAYED * state.best_loss else 0
     state.iteration += 1
-    if not finite:
+    if not finite or state.strayed == _PATIENCE:
         _step_back(state, params)
         return
     if state.iteration > params.iterations:
@@ -141,9 +149,9 @@ def iterate(problem: Problem, state: State, params: Params) -> None:
 
 
 def _step_back(state: State, params: Params) -> None:
-    """After a run that was not finite: the best values again, without momentum and with half the step."""
+    """After a run that was not finite, or some that strayed: the best values again, without momentum and with half the step."""
     with torch.no_grad():
         for value, best in zip(state.values, state.best, strict=True):
             value.copy_(best)
-    state.slow *= 0.5
+    state.slow, state.strayed = 0.5 * state.slow, 0
     state.optimizer = torch.optim.Adam(state.values, lr=params.learning_rate)
