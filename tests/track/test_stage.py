@@ -15,6 +15,7 @@ from schemas.motion import Motion
 from schemas.track import Track
 from stages.progress import Progress
 from stages.track.body import Body
+from stages.track.easing import RAMP
 from stages.track.objective import Target
 from stages.track.optimise import State, iterate
 from stages.track.params import Params
@@ -166,6 +167,26 @@ def test_a_long_clip_is_one_simulation_and_resumes(tmp_path: Path) -> None:
     resumed = run(rig, motion, params, checkpoint=checkpoint)
     for field in ("angles", "root_positions", "root_rotations", "controls", "initial_velocity", "losses"):
         np.testing.assert_array_equal(getattr(resumed, field), getattr(whole, field), err_msg=field)
+
+
+def test_an_optimisation_that_is_thrown_out_goes_back_to_the_best() -> None:
+    rig = quadruped()
+    motion, params = trot(rig, frames=9), Params(iterations=40, substeps=28, learning_rate=0.4)
+    body = Body.from_rig(rig, density=params.density)
+    problem, state = Problem(Target.from_motion(rig, motion, body, stance=params.stance), body, params, 28, "cpu"), State()
+    state.enter(problem, params)
+    back = []
+    for _ in range(params.iterations + 1):
+        slow = state.slow
+        iterate(problem, state, params)
+        if state.slow < slow:
+            back.append(state.iteration - 1)
+            for value, best in zip(state.values, state.best, strict=True):
+                assert torch.equal(value.detach(), best)
+    assert back
+    assert back[0] > RAMP * params.iterations
+    settled = np.array(state.history)[int(RAMP * params.iterations) :, 1]
+    assert (settled[back[0] - 3 - int(RAMP * params.iterations) :][:4] > settled.min()).all()
 
 
 def test_the_whole_is_what_the_stretches_were() -> None:
