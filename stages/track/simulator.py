@@ -79,6 +79,7 @@ class Simulator:
         self.body, self.steps, self.worlds, self.hold = body, steps, worlds, hold
         self.time_step, self.chunk, self.clip, self.device = time_step, chunk, clip, device
         self.knots, self.runs = -(-steps // hold), 0
+        self._graph: tuple[tuple[float, ...], wp.Graph] | None = None
         stiffness, dampings = self._gains = body.gains(gain, damping)
         self.efforts = body.efforts(effort)
         self.world = World.of(body, friction=friction, upright=upright)
@@ -145,14 +146,32 @@ class Simulator:
 
     def backward(self) -> None:
         """Carry the seeds back to `grad.control` and, at step 0, to the initial velocities, clipping at chunk boundaries."""
+        if self.device == "cpu":
+            self._carry_back()
+            return
+        graph = self.record()
+        with self._stream():
+            wp.capture_launch(graph)
+
+    def record(self) -> wp.Graph:
+        """The backward pass as a graph, two launches for every chunk in one; recorded again when the world has changed since."""
+        physics = self.physics
+        world = (physics.contact_stiffness, physics.upright_stiffness, physics.upright_damping, *(float(x) for x in physics.up))
+        if self._graph is None or self._graph[0] != world:
+            # on Warp's own stream: torch's default one cannot be captured
+            with wp.ScopedCapture(device=self.device) as capture:
+                self._carry_back()
+            self._graph = world, capture.graph
+        return self._graph[1]
+
+    def _carry_back(self) -> None:
         # the arrays of the structs carry their adjoints themselves; the constants' adjoints go nowhere
         adjoints = [0, 0, kernel.Physics(), kernel.Bones(), kernel.State(), kernel.Scratch()]
-        with self._stream():
-            for first in reversed(range(0, self.steps, self.chunk)):
-                last = min(first + self.chunk, self.steps)
-                inputs = [first, last, self.physics, self._bones, self._state, self._scratch]
-                wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, adj_inputs=adjoints, adjoint=True, device=self.device)
-                wp.launch(kernel.clip, dim=self.worlds, inputs=[first, len(self.body.parents), self.clip, self._adjoint], device=self.device)
+        for first in reversed(range(0, self.steps, self.chunk)):
+            last = min(first + self.chunk, self.steps)
+            inputs = [first, last, self.physics, self._bones, self._state, self._scratch]
+            wp.launch(kernel.rollout, dim=self.worlds, inputs=inputs, adj_inputs=adjoints, adjoint=True, device=self.device)
+            wp.launch(kernel.clip, dim=self.worlds, inputs=[first, len(self.body.parents), self.clip, self._adjoint], device=self.device)
 
     def torques(self) -> np.ndarray:
         """Torques of springs and dampers about each axis, equation (12), in the run so far; the root has none. [N m, (T, E, J, 3)]"""

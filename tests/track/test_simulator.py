@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -192,3 +194,31 @@ def test_a_body_of_any_size_stands(scale: float) -> None:
     simulator.forward(*_zeros(simulator))
     assert float(simulator.position[-1, 0, 1]) / (0.55 * scale) == pytest.approx(1, abs=0.05)
     assert trot(rig).frame_count == 17
+
+
+def test_the_backward_pass_as_a_graph_gives_the_same_bits() -> None:
+    """What a GPU launches once an iteration; Warp records and replays it on the CPU too."""
+    import warp as wp
+
+    body = Body.from_rig(quadruped())
+    simulator = Simulator(body, steps=61, time_step=0.002, hold=4, upright=1.7, clip=0.05)
+    simulator.start([0, body.height, 0], [0, 0, 0, 1], np.zeros((17, 3)))
+    control = 0.1 * torch.randn(simulator.knots, 1, 17, 3, generator=torch.Generator().manual_seed(0))
+
+    def gradient(carry_back: Callable[[], None]) -> torch.Tensor:
+        simulator.forward(control, torch.zeros(1, 3), torch.zeros(1, 3), torch.zeros(1, 17, 3))
+        simulator.zero_grad()
+        simulator.grad.joint[-1] = 1.0
+        carry_back()
+        return simulator.grad.control.clone()
+
+    graph = simulator.record()
+    assert simulator.record() is graph
+    plain = gradient(simulator.backward)
+    assert plain.abs().max() > 0
+    assert torch.equal(gradient(lambda: wp.capture_launch(graph)), plain)
+    simulator.ease(help=0.2)
+    other = simulator.record()
+    assert other is not graph
+    assert torch.equal(gradient(lambda: wp.capture_launch(other)), gradient(simulator.backward))
+    assert not torch.equal(gradient(simulator.backward), plain)
